@@ -1,0 +1,1 @@
+"""Start servers, send load, measure, print: what every benchmark needs."""

@@ -1,0 +1,1 @@
+"""Granian, the RSGI interface: the best that pure Python does."""

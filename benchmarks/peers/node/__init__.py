@@ -1,0 +1,1 @@
+"""Node: fastify and onnxruntime-node."""

@@ -1,0 +1,1 @@
+"""Triton Inference Server, out of the nvidia-pytriton wheel."""

@@ -1,0 +1,87 @@
+//! What every thread of the process shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use crate::error::{Code, Error, Result};
+use crate::load::Loader;
+use crate::log::Log;
+use crate::metrics::{Metrics, raise};
+use crate::plan::Plan;
+use crate::wire::snapshot::Snapshot;
+
+use super::server::LastGood;
+
+/// Shared by reference; no lock of it is on a prediction's path.
+pub struct State {
+    pub plan: ArcSwap<Plan>,
+    pub metrics: Arc<Metrics>,
+    pub log: Log,
+    pub draining: AtomicBool,
+    /// A plan has been applied.
+    pub loaded: AtomicBool,
+    /// Requests being answered.
+    pub in_flight: AtomicUsize,
+    pub body_bytes: usize,
+    pub loader: Loader,
+    pub last_good: LastGood,
+    /// Held while a snapshot is built: one at a time, in order.
+    pub applying: Mutex<()>,
+}
+
+impl State {
+    /// Builds and switches to `snapshot`, or leaves everything as it is. Blocks while models load.
+    ///
+    /// Errors: `snapshot_stale` unless the generation is newer, and whatever building meets.
+    pub fn apply(&self, snapshot: &Snapshot) -> Result<()> {
+        let result = self.apply_whole(snapshot);
+        self.metrics.count_snapshot(result.as_ref().err().map_or("applied", |error| error.code.name()));
+        if let Err(error) = &result {
+            tracing::warn!(generation = snapshot.generation, %error, "snapshot refused; the last good one stays");
+        }
+        result
+    }
+
+    fn apply_whole(&self, snapshot: &Snapshot) -> Result<()> {
+        let _one_at_a_time = self.applying.lock();
+        let old = self.plan.load_full();
+        if self.loaded.load(Ordering::Relaxed) && snapshot.generation <= old.generation {
+            let message = format!("generation {} is not newer than {}", snapshot.generation, old.generation);
+            return Err(Error::new(Code::SnapshotStale, message));
+        }
+        let plan = self.loader.build(snapshot, &old)?;
+        self.plan.store(Arc::new(plan));
+        self.loaded.store(true, Ordering::Release);
+        self.metrics.snapshot_generation.set(snapshot.generation as i64);
+        self.last_good.keep(snapshot);
+        tracing::info!(generation = snapshot.generation, endpoints = snapshot.endpoints.len(), "snapshot applied");
+        Ok(())
+    }
+
+    /// True where every endpoint can answer and the server is to stay.
+    pub fn ready(&self) -> bool {
+        let champions = |plan: &Plan| plan.endpoints.values().all(|e| e.variants[e.champion].core.ready());
+        self.loaded.load(Ordering::Acquire) && !self.draining.load(Ordering::Relaxed) && champions(&self.plan.load())
+    }
+
+    /// The exposition, with the gauges that are kept elsewhere brought up to date.
+    pub fn metrics_text(&self) -> String {
+        for endpoint in self.plan.load().endpoints.values() {
+            endpoint.queue_rows.set(endpoint.admission.rows() as i64);
+            for variant in &endpoint.variants {
+                let core = &variant.core;
+                core.metrics.ready.set(i64::from(core.ready()));
+                raise(&core.metrics.worker_restarts, core.worker_restarts());
+            }
+        }
+        let log = self.log.status();
+        raise(&self.metrics.log_rows, log.written_rows);
+        raise(&self.metrics.log_bytes, log.written_bytes);
+        raise(&self.metrics.log_lost_rows, log.lost_rows);
+        self.metrics.log_queue_rows.set(log.queued_rows as i64);
+        self.metrics.render()
+    }
+}

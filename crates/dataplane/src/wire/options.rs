@@ -1,0 +1,49 @@
+//! What one data-plane process is started with.
+
+use serde::{Deserialize, Serialize};
+
+use super::snapshot::Snapshot;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    pub host: String,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogOptions {
+    pub directory: String,
+    pub segment_bytes: u64,
+    pub segment_seconds: u64,
+    pub flush_ms: u64,
+    pub queue_rows: usize,
+    pub retention_bytes: Option<u64>,
+    pub retention_hours: Option<f64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub body_bytes: usize,
+    pub request_rows: usize,
+    pub connections: usize,
+    pub header_timeout_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServeOptions {
+    pub snapshot: Snapshot,
+    pub listen: Listener,
+    pub admin: Listener,
+    pub log: LogOptions,
+    pub limits: Limits,
+    pub state_directory: Option<String>,
+    pub io_threads: usize,
+    pub grace_seconds: f64,
+    pub trust_pickle: bool,
+    pub onnxruntime_library: String,
+    pub python: String,
+}

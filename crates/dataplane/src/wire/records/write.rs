@@ -1,0 +1,158 @@
+//! The answer to records: one prediction for each, in the words of the signature.
+
+use crate::tensor::{Datatype, Tensor};
+use crate::violation::{Field, Violation};
+use crate::wire::bundle::{Decision, Scalar, TensorSpec};
+use crate::wire::oip::{write_elements, write_f32, write_f64, write_integer, write_string, write_uuid};
+
+/// One request's answer, cut out of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct PredictionsAnswer<'a> {
+    pub endpoint: &'a str,
+    pub version: &'a str,
+    pub variant: &'a str,
+    pub bundle: &'a str,
+    /// The id of the first row; row `i` has `first_id + i`.
+    pub first_id: u128,
+    /// How outputs become decisions; `None`: the rows carry their outputs instead.
+    pub decision: Option<&'a Decision>,
+    pub specs: &'a [TensorSpec],
+    /// The whole batch's outputs, in the order of `specs`.
+    pub outputs: &'a [Tensor],
+    /// First row of this request in the batch.
+    pub start: usize,
+    /// Rows of this request.
+    pub rows: usize,
+    /// Of this request's rows.
+    pub scores: &'a [Option<f64>],
+    /// Of this request's rows: indices into the decision's labels.
+    pub decisions: &'a [Option<u16>],
+    /// Of this request; `row` counts from its first row.
+    pub violations: &'a [Violation],
+    /// Names of the signature's features.
+    pub feature_names: &'a [Box<str>],
+}
+
+/// Appends the JSON of `answer` to `out`.
+///
+/// Each row has its `prediction_id`; with a decision a `score` and, where there are labels, a `decision` (null where
+/// there is none, as for a score that is not finite); without one its `outputs`; and its `violations`, if it has any.
+pub fn write_predictions(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>) {
+    out.reserve(256 + 128 * answer.rows);
+    let head = [
+        ("{\"endpoint\":", answer.endpoint),
+        (",\"version\":", answer.version),
+        (",\"variant\":", answer.variant),
+        (",\"bundle\":", answer.bundle),
+    ];
+    for (member, value) in head {
+        out.extend_from_slice(member.as_bytes());
+        write_string(out, value.as_bytes());
+    }
+    out.extend_from_slice(b",\"predictions\":[");
+    let violations = by_row(answer.violations);
+    let mut violations = violations.as_slice();
+    let single = answer.decision.is_some_and(|decision| score_is_single(decision, answer));
+    for row in 0..answer.rows {
+        out.extend_from_slice(if row == 0 { b"{\"prediction_id\":\"" } else { b",{\"prediction_id\":\"" });
+        write_uuid(out, answer.first_id.wrapping_add(row as u128));
+        out.push(b'"');
+        match answer.decision {
+            Some(decision) => write_decision(out, answer, decision, row, single),
+            None => write_row_outputs(out, answer, row),
+        }
+        let count = violations.iter().take_while(|violation| violation.row as usize == row).count();
+        let (own, others) = violations.split_at(count);
+        write_violations(out, own, answer.feature_names);
+        violations = others;
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+}
+
+/// The violations in the order of their rows. They come so from the parser, but checks made later may add to them.
+fn by_row(violations: &[Violation]) -> Vec<&Violation> {
+    let mut sorted: Vec<&Violation> = violations.iter().collect();
+    sorted.sort_by_key(|violation| violation.row);
+    sorted
+}
+
+/// True if the score was a single: it is then written as the shortest decimal of a single (0.93, not 0.9300000071).
+fn score_is_single(decision: &Decision, answer: &PredictionsAnswer<'_>) -> bool {
+    let index = answer.specs.iter().position(|spec| spec.name == decision.score_output);
+    index.and_then(|index| answer.outputs.get(index)).is_some_and(|output| output.data.datatype() == Datatype::Fp32)
+}
+
+fn write_decision(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, decision: &Decision, row: usize, single: bool) {
+    if !decision.labels.is_empty() {
+        out.extend_from_slice(b",\"decision\":");
+        let label = answer.decisions.get(row).copied().flatten();
+        write_label(out, label.and_then(|label| decision.labels.get(usize::from(label))));
+    }
+    out.extend_from_slice(b",\"score\":");
+    match answer.scores.get(row).copied().flatten() {
+        Some(score) if single => write_f32(out, score as f32),
+        Some(score) => write_f64(out, score),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn write_label(out: &mut Vec<u8>, label: Option<&Scalar>) {
+    match label {
+        None => out.extend_from_slice(b"null"),
+        Some(Scalar::Bool(value)) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Some(Scalar::Int(value)) => write_integer(out, *value),
+        Some(Scalar::Float(value)) => write_f64(out, *value),
+        Some(Scalar::Text(value)) => write_string(out, value.as_bytes()),
+    }
+}
+
+fn write_row_outputs(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, row: usize) {
+    out.extend_from_slice(b",\"outputs\":{");
+    for (index, (spec, tensor)) in answer.specs.iter().zip(answer.outputs).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_string(out, spec.name.as_bytes());
+        out.push(b':');
+        let one = matches!(spec.shape[..], [_] | [_, 1]);
+        write_row(out, tensor, answer.start.saturating_add(row), one);
+    }
+    out.push(b'}');
+}
+
+/// One row of an output: a value if the output has `one` per row, else a flat list.
+fn write_row(out: &mut Vec<u8>, tensor: &Tensor, row: usize, one: bool) {
+    let width = tensor.width();
+    let start = row.saturating_mul(width);
+    let before = out.len();
+    if !one {
+        out.push(b'[');
+    }
+    write_elements(out, &tensor.data, start, start.saturating_add(width));
+    if !one {
+        out.push(b']');
+    }
+    if out.len() == before {
+        out.extend_from_slice(b"null");
+    }
+}
+
+fn write_violations(out: &mut Vec<u8>, violations: &[&Violation], feature_names: &[Box<str>]) {
+    for (index, violation) in violations.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b",\"violations\":[{\"field\":".as_slice() } else { b",{\"field\":" });
+        let name = match &violation.field {
+            Field::Feature(index) => feature_names.get(usize::from(*index)).map(|name| &**name).unwrap_or_default(),
+            Field::Unknown(name) => name,
+        };
+        write_string(out, name.as_bytes());
+        out.extend_from_slice(b",\"kind\":");
+        write_string(out, violation.kind.name().as_bytes());
+        out.extend_from_slice(b",\"got\":");
+        write_string(out, violation.got.as_bytes());
+        out.push(b'}');
+    }
+    if !violations.is_empty() {
+        out.push(b']');
+    }
+}

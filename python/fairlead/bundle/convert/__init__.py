@@ -1,0 +1,1 @@
+"""Models to ONNX graphs: the converters of the field, and what they leave to be put right."""

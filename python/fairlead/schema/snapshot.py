@@ -1,0 +1,120 @@
+"""The snapshot: the complete desired state of the data plane, applied whole or not at all."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fairlead.schema.base import Document
+from fairlead.schema.bundle import BundleName, Sha256
+
+Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+class Role(StrEnum):
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
+
+
+class Validation(StrEnum):
+    """What happens to a row that breaks the signature. Every violation is counted, whatever the choice."""
+
+    REJECT = "reject"
+    """Answer 422 naming each field."""
+    FLAG = "flag"
+    """Answer, and mark the row in the log."""
+    IMPUTE = "impute"
+    """Replace the value by the signature's `impute`, answer, and mark the row."""
+
+
+class Durability(StrEnum):
+    ACKNOWLEDGED = "acknowledged"
+    """Answer only after the row is on disk (group commit)."""
+    BUFFERED = "buffered"
+    """Answer at once; a crash may lose what was not yet flushed."""
+    NONE = "none"
+    """Write no prediction log for this endpoint."""
+
+
+class Dispatch(StrEnum):
+    """Where a model runs."""
+
+    AUTO = "auto"
+    """Measured at warm-up: `inline` where a full batch is fast, else `threads`."""
+    INLINE = "inline"
+    """On the I/O threads, each with its own session: no hand-over, for models of some microseconds a row."""
+    THREADS = "threads"
+    """On threads of its own, so that a slow model delays nobody else's requests."""
+
+
+class Batching(Document):
+    max_rows: int = Field(default=256, ge=1)
+    """Rows in one call of the model. A request with more rows runs alone."""
+    max_wait_us: int = Field(default=0, ge=0)
+    """Microseconds a lone request may wait for company; 0: take what is queued."""
+    queue_rows: int = Field(default=4_096, ge=1)
+    """Rows admitted and not yet answered, over all I/O threads; beyond that 429."""
+
+
+class EngineOptions(Document):
+    """How this endpoint runs its engine; None: as the bundle says."""
+
+    dispatch: Dispatch = Dispatch.AUTO
+    instances: int = Field(default=1, ge=1, le=256)
+    """Engine threads where dispatch is `threads`."""
+    workers: int | None = Field(default=None, ge=1, le=256)
+    """Python worker processes."""
+    intra_op_threads: int | None = Field(default=None, ge=1, le=256)
+
+
+class BundleReference(Document):
+    path: str = Field(min_length=1)
+    """Folder of the bundle, absolute or relative to the snapshot file."""
+    sha256: Sha256 | None = None
+    """What the bundle must be; None: whatever is there, if it verifies."""
+
+
+class Variant(Document):
+    role: Role
+    version: Version = "1"
+    bundle: BundleReference
+
+
+class Endpoint(Document):
+    name: BundleName
+    variants: list[Variant] = Field(min_length=1)
+    validation: Validation = Validation.REJECT
+    durability: Durability = Durability.BUFFERED
+    deadline_ms: int = Field(default=2_000, ge=1, le=3_600_000)
+    """Longest time a request may take; a client may ask for less."""
+    unit_key: str | None = None
+    """Record field that names the unit (customer, card); logged, and later used for sticky assignment."""
+    batching: Batching = Batching()
+    engine: EngineOptions = EngineOptions()
+
+    @model_validator(mode="after")
+    def _one_champion(self) -> Self:
+        champions = [v.version for v in self.variants if v.role is Role.CHAMPION]
+        if len(champions) != 1:
+            raise ValueError(f"endpoint {self.name!r}: exactly one champion, got {len(champions)}")
+        versions = [v.version for v in self.variants]
+        if len(set(versions)) != len(versions):
+            raise ValueError(f"endpoint {self.name!r}: versions must be unique, got {versions}")
+        return self
+
+
+class Snapshot(Document):
+    schema_version: Literal[1] = 1
+    generation: int = Field(default=1, ge=0)
+    """Grows with every change; a replica refuses to go back."""
+    endpoints: list[Endpoint] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Self:
+        names = [e.name for e in self.endpoints]
+        if len(set(names)) != len(names):
+            raise ValueError(f"endpoint names must be unique, got {names}")
+        return self
