@@ -25,6 +25,7 @@ MAIN_CONCURRENCY = 64
 OURS = "fairlead"
 CEILING = "ceiling"
 ECHO = "echo"
+LOGS = CACHE / "prediction-log"
 
 Say = Callable[[str], None]
 
@@ -66,7 +67,7 @@ class Contestant:
 def ours(workload: Workload, durability: str = "buffered") -> Contestant:
     """Fairlead as a user starts it, with validation, metrics and the prediction log on."""
     name = OURS if durability == "buffered" else f"{OURS}-{durability}"
-    log = CACHE / "prediction-log" / name
+    log = LOGS / name
 
     def command(port: int) -> Command:
         shutil.rmtree(log, ignore_errors=True)

@@ -6,6 +6,7 @@ Exit code 1 if any server's answers differ from onnxruntime's; a missed target i
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = Console()
     report.show(out if out.is_terminal else Console(width=170))
     path = RESULTS / ("serve-quick.json" if options.quick else "serve.json")
-    report.write(path, PACKAGES, {"wrk": load.wrk_version()})
+    pins = {
+        f"{peer.name}: {name}": pin for peer in PEERS if peer.name in options.only for name, pin in peer.pins().items()
+    }
+    report.write(path, PACKAGES, {"wrk": load.wrk_version(), **pins})
     say(f"written: {path.name}")
+    shutil.rmtree(contest.LOGS, ignore_errors=True)
     return int(wrong)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -70,8 +69,8 @@ class Server:
                 stdout=sink,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  (this program has one thread when it starts a server)
             )
+        self._mourner = _mourner(self._process.pid)
         _running.append(self)
         self._seen: set[int] = set()
         try:
@@ -140,6 +139,8 @@ class Server:
                     os.kill(pid, signal.SIGKILL)
         self._process.wait(10)
         _running.remove(self)
+        self._mourner.kill()
+        self._mourner.communicate()
         _reap()
         return self._process.returncode
 
@@ -171,8 +172,10 @@ def _stop_all() -> None:
         _running[-1].stop()
 
 
-def _die_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def _mourner(leader: int) -> subprocess.Popen[bytes]:
+    """A shell that waits for this program's end, even by SIGKILL, and then ends the group of `leader`."""
+    script = ["sh", "-c", 'read _; kill -s KILL -- "-$1"', "sh", str(leader)]
+    return subprocess.Popen(script, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
 def _reap() -> None:

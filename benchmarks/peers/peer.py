@@ -112,6 +112,17 @@ class Peer:
         self.install(self.home, self.source)
         marker.write_text(stamp)
 
+    def pins(self) -> dict[str, str]:
+        """The versions that its recipe pins, by package."""
+        pinned = dict[str, str]()
+        requirements, package = self.source / "requirements.txt", self.source / "package.json"
+        if requirements.exists():
+            pairs = (line.split("==") for line in requirements.read_text().splitlines() if "==" in line)
+            pinned |= {name.strip(): version.strip() for name, version in pairs}
+        if package.exists():
+            pinned |= json.loads(package.read_text())["dependencies"]
+        return pinned
+
     def start(self, onnx: Path, port: int) -> Command:
         """The command that serves `onnx` on `port`."""
         return self.command(Start(onnx, port, self.source, self.home))

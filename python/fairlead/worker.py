@@ -21,7 +21,6 @@ import argparse  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
 import traceback  # noqa: E402
-import warnings  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any, BinaryIO  # noqa: E402
@@ -91,8 +90,6 @@ def load(bundle: Path, *, trust_pickle: bool) -> Predictor:
         raise LoadError("bundle_corrupt", error.message) from error
     if opened.manifest.requires_trust and not trust_pickle:
         raise LoadError("bundle_untrusted", "loading this model would unpickle it, and that was not allowed")
-    # scikit-learn's remark that an array has no column names: the order is the signature's, which is checked.
-    warnings.filterwarnings("ignore", message="X does not have valid feature names")
     try:
         predictor = Predictor.load(bundle, opened.manifest, opened.signature, trust_pickle=trust_pickle)
     except FairleadError as error:

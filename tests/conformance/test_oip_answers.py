@@ -180,10 +180,10 @@ def test_records_and_tensors_get_one_answer(server: Server, models: Workshop) ->
     tensor = {"name": "input", "datatype": "FP32", "shape": [16, 4], "data": values}
     by_tensor = oip.outputs(infer(server, "binary", {"inputs": [tensor]}))
     assert [row["score"] for row in by_name["predictions"]] == [
-        pytest.approx(score, abs=0) for score in httpx_floats(by_tensor["probabilities"][:, 1])
+        pytest.approx(score, abs=0) for score in shortest(by_tensor["probabilities"][:, 1])
     ]
 
 
-def httpx_floats(values: Any) -> list[float]:
+def shortest(values: Any) -> list[float]:
     """Return singles as the shortest decimals that stand for them, as JSON has them."""
     return [float(str(value)) for value in values]

@@ -72,7 +72,7 @@ def test_infer(client: Any) -> None:
 def test_errors_are_the_protocols(client: Any) -> None:
     with pytest.raises(BadRequestError) as wrong:
         client.model_infer("simple", request=simple(given("INPUT1", "INT32", [1, 15], [1] * 15)))
-    assert "input `INPUT1`: expected shape [-1, 16], got [1, 15]" in wrong.value.body.error
+    assert "input `INPUT1`: expected shape [-1, 16], got [1, 15]" in wrong.value.body["error"]
     with pytest.raises(NotFoundError) as absent:
         client.model_infer("absent", request=simple())
-    assert "absent" in absent.value.body.error
+    assert "absent" in absent.value.body["error"]

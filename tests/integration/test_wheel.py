@@ -47,7 +47,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "maturin", "build", "--release", "--out", out, folder=ROOT)
     [built] = out.glob("*.whl")
-    return built
+    return Path(built)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def bundle(request: pytest.FixtureRequest, installed: Path, work: Path) -> Path:
     out = work / kind
     arguments = ["pack", source, "--name", "fraud", "--data", "sample.csv", "--target", "is_fraud", "--out", str(out)]
     run(*fairlead, *arguments, folder=work)
-    [folder] = out.iterdir()
+    [folder] = list[Path](out.iterdir())
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["engine"]["kind"] == kind
     return folder
@@ -124,10 +124,11 @@ def served(installed: Path, bundle: Path, tmp_path: Path) -> Iterator[dict[str, 
             stderr=stderr,
         )
 
-    def addresses() -> dict[str, Any] | None:
+    def addresses() -> dict[str, Any]:
         assert server.poll() is None, words.read_text()
         text = told.read_text()
-        return json.loads(text) if text.endswith("}\n") else None
+        found: dict[str, Any] = json.loads(text) if text.endswith("}\n") else {}
+        return found
 
     try:
         yield until(addresses, "the server tells its addresses", seconds=60)

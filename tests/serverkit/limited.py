@@ -1,4 +1,4 @@
-"""`python -m tests.serverkit.limited SNAPSHOT LOG LIMITS`: `fairlead serve` with limits that have no flag of their own."""
+"""`python -m tests.serverkit.limited SNAPSHOT LOG LIMITS`: `fairlead serve` with limits that have no flag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(snapshot: str, log: str, limits: str) -> int:
         onnxruntime_library=onnxruntime_library(),
         python=sys.executable,
     )
-    return run(options, "warn", True)
+    return run(options, "warn", as_json=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -159,11 +160,12 @@ class Workshop:
         model = lightgbm.LGBMClassifier(**settings).fit(_table(frame), label)
         return self._packed(model, name, {**frame, "target": label})
 
-    def _packed(
-        self, source: Any, name: str, rows: Mapping[str, Any], target: str | None = "target", **more: Any
-    ) -> Model:
+    def _packed(self, source: Any, name: str, rows: Mapping[str, Any], **options: Any) -> Model:
         table = _table(rows)
-        result = pack_model(source, name=name, data=table, target=target, out=self._folder, **more)
+        target = options.pop("target", "target")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the libraries' remarks on themselves
+            result = pack_model(source, name=name, data=table, target=target, out=self._folder, **options)
         columns = [column for column in table.columns if column != target]
         if not result.signature.features:
             return Model(result.path)
@@ -196,6 +198,6 @@ def _countries(rows: int) -> NDArray[Any]:
 
 
 def _table(columns: Mapping[str, Any]) -> Any:
-    import pandas
+    import pandas as pd
 
-    return pandas.DataFrame(dict(columns))
+    return pd.DataFrame(dict(columns))

@@ -43,12 +43,8 @@ def head(path: str, *, method: str = "POST", headers: Mapping[str, str] | None =
 class Wire:
     """A connection. A wait for bytes longer than `timeout` seconds raises `TimeoutError`."""
 
-    def __init__(
-        self, address: tuple[str, int], *, timeout: float = TIMEOUT, receive_buffer: int | None = None
-    ) -> None:
+    def __init__(self, address: tuple[str, int], *, timeout: float = TIMEOUT) -> None:
         self.socket = socket.socket()
-        if receive_buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
         self.socket.connect(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -79,7 +75,7 @@ class Wire:
         return self.read()
 
     def read(self) -> Answer:
-        """Read one response, interim ones included; raises `ConnectionError` where the connection ends before it is whole."""
+        """Read one response, interim ones included; raises `ConnectionError` where the connection ends first."""
         status_line, *lines = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = self._exactly(int(headers.get("content-length", "0")))

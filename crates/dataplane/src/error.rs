@@ -110,13 +110,15 @@ pub struct Error {
     pub message: String,
     pub details: Vec<Detail>,
     pub retry_after: Option<Duration>,
+    /// For `method_not_allowed`: the methods that are, as the Allow header has them.
+    pub allowed: Option<&'static str>,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: Vec::new(), retry_after: None }
+        Self { code, message: message.into(), details: Vec::new(), retry_after: None, allowed: None }
     }
 
     #[must_use]

@@ -49,9 +49,14 @@ pub enum Place {
     Apart,
 }
 
+/// Shortest and longest time that an inline executor works before connections get their turn again.
+const TURN: std::ops::Range<Duration> = Duration::from_millis(2)..Duration::from_millis(10);
+
 /// Runs until the lane is closed and empty.
 pub async fn run(core: Arc<Core>, lane: Arc<Lane>, mut engine: Engine, place: Place, max_rows: usize) {
+    let mut idle_since = Instant::now();
     while lane.wait().await {
+        // Before the cut: while an engine is down its jobs wait where other executors of the lane can take them.
         engine.ready().await;
         if let Place::Inline(_) = place {
             // Lets every connection that has bytes waiting speak first, so that they share the batch.
@@ -62,26 +67,38 @@ pub async fn run(core: Arc<Core>, lane: Arc<Lane>, mut engine: Engine, place: Pl
         {
             tokio::time::sleep_until(until.into()).await;
         }
-        let cut = lane.cut(max_rows);
-        let mut post = Post { core: &core, place, mail: Vec::new() };
-        post.refuse_late(&core, cut.expired, cut.abandoned);
-        if cut.jobs.is_empty() {
-            post.send();
-            continue;
-        }
-        answer_batch(&mut post, &mut engine, cut.jobs).await;
-        post.send();
+        let began = Instant::now();
+        // Under overload connections would take all the time, to be refused: admitted work gets four times theirs.
+        let turn = ((began - idle_since) * 4).clamp(TURN.start, TURN.end);
+        while answer_one(&core, &lane, &mut engine, place, max_rows).await
+            && matches!(place, Place::Inline(_))
+            && began.elapsed() < turn
+        {}
+        idle_since = Instant::now();
         if let Place::Inline(_) = place {
             tokio::task::yield_now().await;
         }
     }
 }
 
+/// Cuts and answers one batch; false where there was nothing to cut.
+async fn answer_one(core: &Arc<Core>, lane: &Lane, engine: &mut Engine, place: Place, max_rows: usize) -> bool {
+    let cut = lane.cut(max_rows);
+    let mut post = Post { core, place, mail: Vec::new() };
+    let any = !cut.jobs.is_empty();
+    post.refuse_late(core, cut.expired, cut.abandoned);
+    if any {
+        answer_batch(&mut post, engine, cut.jobs).await;
+    }
+    post.send();
+    any
+}
+
 async fn answer_batch(post: &mut Post<'_>, engine: &mut Engine, mut jobs: Vec<Job>) {
     let core = post.core;
     let started = Instant::now();
     let inputs = concatenate(&mut jobs);
-    let result = engine.infer(&inputs).await;
+    let result = infer(engine, &inputs).await;
     let finished = Instant::now();
     core.metrics.batches.inc();
     core.metrics.compute_duration.observe(finished - started);
@@ -96,7 +113,7 @@ async fn answer_batch(post: &mut Post<'_>, engine: &mut Engine, mut jobs: Vec<Jo
             for job in jobs {
                 let alone: Vec<Tensor> = inputs.iter().map(|tensor| tensor.slice_rows(start, job.rows)).collect();
                 start += job.rows;
-                match engine.infer(&alone).await {
+                match infer(engine, &alone).await {
                     Ok(outputs) => settle(post, vec![job], alone, outputs, Instant::now()),
                     Err(error) => post.reply(job.home, job.reply, Err(error)),
                 }
@@ -107,6 +124,17 @@ async fn answer_batch(post: &mut Post<'_>, engine: &mut Engine, mut jobs: Vec<Jo
                 post.reply(job.home, job.reply, Err(error.clone()));
             }
         }
+    }
+}
+
+/// Runs a batch on an engine that may have died since it was last ready: what was not computed is tried again, once.
+async fn infer(engine: &mut Engine, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    match engine.infer(inputs).await {
+        Err(error) if error.code == Code::NotReady => {
+            engine.ready().await;
+            engine.infer(inputs).await
+        }
+        result => result,
     }
 }
 

@@ -68,7 +68,7 @@ impl TypedMetric for Histogram {
 impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
         let counts: Vec<u64> = self.0.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        let edge = |index| if index == BUCKETS - 1 { f64::MAX } else { upper_edge_us(index) as f64 / 1e6 };
+        let edge = |index| if index == BUCKETS - 1 { f64::INFINITY } else { upper_edge_us(index) as f64 / 1e6 };
         let buckets: Vec<(f64, u64)> = counts.iter().enumerate().map(|(index, &count)| (edge(index), count)).collect();
         let sum = self.0.sum_ns.load(Ordering::Relaxed) as f64 / 1e9;
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)

@@ -344,6 +344,8 @@ mod tests {
         wanted.sort_unstable();
         assert_eq!(seen, wanted);
         assert!(text.contains(r#"field="amount",kind="missing"} 1"#), "{text}");
+        let infinite = text.lines().filter(|line| line.contains(r#"le="+Inf""#)).count();
+        assert_eq!(infinite, 4, "every histogram ends with +Inf");
         assert!(text.contains(r#"fairlead_request_duration_seconds_count{endpoint="fraud",version="1"} 1"#), "{text}");
     }
 }

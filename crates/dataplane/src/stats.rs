@@ -59,7 +59,7 @@ impl EncodeMetric for ScoreHistogram {
         let counts: Vec<u64> = self.0.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         let edge = |bin| (bin + 1) as f64 / BINS as f64;
         let mut buckets: Vec<(f64, u64)> = counts.iter().enumerate().map(|(bin, &count)| (edge(bin), count)).collect();
-        buckets.push((f64::MAX, 0));
+        buckets.push((f64::INFINITY, 0));
         let sum = self.0.sum.load(Ordering::Relaxed) as f64 / UNIT;
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
     }

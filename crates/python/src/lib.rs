@@ -10,6 +10,9 @@ use fairlead_dataplane::wire::options::ServeOptions;
 use fairlead_dataplane::wire::snapshot::Snapshot;
 use fairlead_dataplane::{metrics, model, plan, serve as server};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 create_exception!(_core, CoreError, PyException, "The data plane refused or failed; `args` are (code, message).");
 
 fn raise(error: &Error) -> PyErr {

@@ -44,6 +44,8 @@ def choose_features(sample: Sample, facts: ModelFacts, wanted: Selection) -> lis
         )
     if not names:
         raise BadInputError("the sample has no column that could be a feature")
+    if wanted.target in names:
+        raise BadInputError(f"the target {wanted.target!r} is one of the model's features")
     columns = [sample.column(name, "feature") for name in names]
     for column in columns:
         if column.missing.all():

@@ -103,7 +103,8 @@ def _load(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # BaseLoader: a digest that has only decimal digits stays text.
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - makes only text
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInputError(f"{path.name} cannot be read: {error}") from error
     if not isinstance(loaded, dict):

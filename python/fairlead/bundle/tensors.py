@@ -92,22 +92,30 @@ def columns_from_records(signature: Signature, records: Sequence[Mapping[str, Sc
 
 
 def _record_column(feature: FeatureSpec, cells: list[Scalar | None]) -> Column:
-    string = feature.type is FeatureType.STRING
     for row, cell in enumerate(cells):
-        if cell is None:
-            continue
-        if isinstance(cell, str) is not string:
+        if cell is not None and not _fits(feature.type, cell):
             raise BadInputError(f"record {row}: feature {feature.name!r} is {feature.type.value}, got {cell!r}")
     missing = np.array([cell is None for cell in cells], dtype=np.bool_)
-    fill: Scalar
-    if string:
-        fill, kind = "", np.dtype(object)
-    elif feature.type is FeatureType.FLOAT:
-        fill, kind = float("nan"), np.dtype(np.float64)
-    else:
-        fill, kind = 0, np.dtype(np.int64 if feature.type is FeatureType.INTEGER else np.bool_)
+    fill, kind = _FILLS[feature.type]
     values = np.array([fill if cell is None else cell for cell in cells], dtype=object)
     return Column(feature.name, feature.type, values.astype(kind), missing)
+
+
+_FILLS: Mapping[FeatureType, tuple[Scalar, Any]] = {
+    FeatureType.FLOAT: (float("nan"), np.float64),
+    FeatureType.INTEGER: (0, np.int64),
+    FeatureType.BOOLEAN: (False, np.bool_),
+    FeatureType.STRING: ("", object),
+}
+_INT64 = range(-(2**63), 2**63)
+
+
+def _fits(kind: FeatureType, cell: Scalar) -> bool:
+    if isinstance(cell, str) or kind is FeatureType.STRING:
+        return isinstance(cell, str) and kind is FeatureType.STRING
+    if kind is FeatureType.INTEGER:
+        return int(cell) == cell and int(cell) in _INT64 if np.isfinite(cell) else False
+    return kind is FeatureType.FLOAT or cell in (0, 1)
 
 
 def conform(outputs: Mapping[str, Array], specs: Sequence[TensorSpec], rows: int) -> Tensors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import httpx
@@ -55,10 +55,18 @@ def read_predictions(answer: httpx.Response) -> Predictions:
     """Read the answer of the predict route; raises `EndpointError` with code `bad_answer` where it is none."""
     body = read_object(answer)
     try:
-        rows = tuple(Prediction(**row) for row in body["predictions"])
+        rows = tuple(_prediction(row) for row in body["predictions"])
         return Predictions(body["endpoint"], body["version"], body["variant"], body["bundle"], rows)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise _bad_answer(answer, error) from error
+
+
+def _prediction(row: Mapping[str, Any]) -> Prediction:
+    # A newer server may say more than this client knows.
+    return Prediction(**{name: value for name, value in row.items() if name in _PREDICTION_FIELDS})
+
+
+_PREDICTION_FIELDS = {field.name for field in fields(Prediction)}
 
 
 def read_inference(answer: httpx.Response) -> Inference:

@@ -35,10 +35,12 @@ FEATURES: Final[dict[str, str]] = {
     "count_1h": "earlier payments of the card in the last hour",
     "count_24h": "earlier payments of the card in the last 24 hours",
     "count_7d": "earlier payments of the card in the last 7 days",
+    "sum_1h": "euro of the earlier payments of the card in the last hour",
     "sum_24h": "euro of the earlier payments of the card in the last 24 hours",
     "sum_7d": "euro of the earlier payments of the card in the last 7 days",
     "amount_ratio": "amount against the mean of the card's earlier payments; 1 where there is none",
     "new_merchant": "the card's first payment at this merchant",
+    "new_merchants_24h": "merchants new to the card among its earlier payments of the last 24 hours",
     "hours_since_last": "hours since the card's previous payment, at most 720; 720 where there is none",
 }
 """Every feature in column order, and what it means."""
@@ -57,7 +59,9 @@ def point_in_time_features(stream: Stream) -> Columns:
     second = stream.ts.astype("datetime64[s]").astype(np.int64)
     if np.any(np.diff(second) < 0):
         raise BadInputError("features need a stream sorted by time")
-    history = _History.of(stream.customer, second, np.rint(stream.amount * 100.0).astype(np.int64))
+    new_merchant = _first_of_pair(stream.customer, stream.merchant)
+    cents = np.rint(stream.amount * 100.0).astype(np.int64)
+    history = _History.of(stream.customer, second, (cents, new_merchant.astype(np.int64)))
     values: Columns = {
         "amount": stream.amount.astype(np.float32),
         "category": stream.category.astype(np.int32),
@@ -73,10 +77,12 @@ def point_in_time_features(stream: Stream) -> Columns:
         "count_1h": history.count(HOUR),
         "count_24h": history.count(DAY),
         "count_7d": history.count(WEEK),
+        "sum_1h": history.euro(HOUR),
         "sum_24h": history.euro(DAY),
         "sum_7d": history.euro(WEEK),
         "amount_ratio": history.amount_ratio(),
-        "new_merchant": _first_of_pair(stream.customer, stream.merchant),
+        "new_merchant": new_merchant,
+        "new_merchants_24h": history.new_merchants(DAY),
         "hours_since_last": history.hours_since_last(),
     }
     return {name: values[name] for name in FEATURES}
@@ -95,16 +101,20 @@ class _History:
     cents: NDArray[np.int64]
     before: NDArray[np.int64]
     """Cents of all places before this one, (n + 1,)."""
+    new_before: NDArray[np.int64]
+    """First payments at a merchant before this place, (n + 1,)."""
 
     @classmethod
-    def of(cls, card: NDArray[np.int32], second: NDArray[np.int64], cents: NDArray[np.int64]) -> _History:
+    def of(
+        cls, card: NDArray[np.int32], second: NDArray[np.int64], sums: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> _History:
+        cents, new_merchant = sums
         order = np.argsort(card, kind="stable")
         sorted_card = card[order].astype(np.int64)
         span = (int(second[-1] - second[0]) if len(second) else 0) + WEEK + 1
         key = sorted_card * span + (second[order] - second[:1])
         start = np.searchsorted(sorted_card, sorted_card, side="left")
-        before = np.concatenate([[0], np.cumsum(cents[order])])
-        return cls(order, key, start.astype(np.int64), cents[order], before.astype(np.int64))
+        return cls(order, key, start.astype(np.int64), cents[order], _before(cents[order]), _before(new_merchant[order]))
 
     def count(self, seconds: int) -> NDArray[np.int32]:
         """Earlier payments of the card in the last `seconds`."""
@@ -114,6 +124,10 @@ class _History:
         """Their sum."""
         total = self.before[:-1] - self.before[self._window_start(seconds)]
         return self._back((total / 100.0).astype(np.float32))
+
+    def new_merchants(self, seconds: int) -> NDArray[np.int32]:
+        """First payments at a merchant among the earlier payments of the card in the last `seconds`."""
+        return self._back((self.new_before[:-1] - self.new_before[self._window_start(seconds)]).astype(np.int32))
 
     def amount_ratio(self) -> NDArray[np.float32]:
         """This amount against the mean of all earlier ones; 1 for the first payment."""
@@ -136,6 +150,10 @@ class _History:
         unsorted = np.empty_like(values)
         unsorted[self.order] = values
         return unsorted
+
+
+def _before(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(values)])
 
 
 def _first_of_pair(card: NDArray[np.int32], merchant: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -81,6 +81,12 @@ def test_a_model_that_decides_nothing_gives_outputs(recording: Any) -> None:
     assert (prediction.decision, prediction.score) == (None, None)
 
 
+def test_what_a_newer_server_adds_is_left_out(recording: Any) -> None:
+    rows = [{"prediction_id": "0190", "score": 0.5, "explanation": []}]
+    [prediction] = recording(PREDICTIONS | {"predictions": rows, "region": "eu"}).predict("e", [{}]).predictions
+    assert prediction.score == 0.5
+
+
 def test_infer_sends_tensors_and_gives_arrays(recording: Any, seen: list[httpx.Request]) -> None:
     body = {
         "model_name": "fraud",

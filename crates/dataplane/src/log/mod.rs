@@ -10,6 +10,8 @@ mod names;
 mod queue;
 mod recovery;
 mod retention;
+#[cfg(test)]
+mod samples;
 mod segment;
 mod segments;
 mod status;

@@ -137,3 +137,69 @@ impl Queue {
         self.wake.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::super::samples::{batch, stream, wait_until};
+    use super::*;
+
+    /// What a writer that sleeps takes after `pushes`: entries, and whether the end has come.
+    fn taken_after(pushes: impl FnOnce(&Queue)) -> (usize, bool) {
+        let queue = Queue::new(1_000_000);
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                let mut entries = Vec::new();
+                let closing = queue.take(Instant::now() + Duration::from_hours(1), &mut entries);
+                (entries.len(), closing)
+            });
+            wait_until(|| queue.waiting.lock().asleep);
+            pushes(&queue);
+            writer.join().expect("writer")
+        })
+    }
+
+    fn push(queue: &Queue, batch: Batch) {
+        queue.push(batch).map_err(|(refused, _)| refused).expect("taken over");
+    }
+
+    #[test]
+    fn the_writer_sleeps_on_until_somebody_waits_or_much_is_queued() {
+        let stream = stream("fraud");
+        let small = || batch(&stream, 0..1);
+        let awaited = taken_after(|queue| {
+            push(queue, small());
+            assert!(queue.waiting.lock().asleep);
+            push(queue, Batch { on_durable: Some(Box::new(drop)), ..small() });
+        });
+        assert_eq!(awaited, (2, false));
+        let many = taken_after(|queue| {
+            push(queue, small());
+            push(queue, batch(&stream, 0..EAGER_ROWS as u128));
+        });
+        assert_eq!(many, (2, false));
+        assert_eq!(taken_after(Queue::close), (0, true));
+    }
+
+    #[test]
+    fn the_tick_ends_the_wait() {
+        let queue = Queue::new(10);
+        push(&queue, batch(&stream("fraud"), 0..1));
+        let mut entries = Vec::new();
+        assert!(!queue.take(Instant::now(), &mut entries));
+        assert_eq!(entries.len(), 1);
+    }
+
+    #[test]
+    fn a_caller_that_was_not_told_learns_that_it_never_will() {
+        let queue = Queue::new(10);
+        let (tell, told) = mpsc::channel();
+        let on_durable: OnDurable = Box::new(move |result| tell.send(result).expect("somebody listens"));
+        push(&queue, Batch { on_durable: Some(on_durable), ..batch(&stream("fraud"), 0..1) });
+        drop(queue);
+        assert_eq!(told.recv().expect("told"), Err(LogError::Closed));
+    }
+}

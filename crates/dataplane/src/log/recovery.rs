@@ -93,18 +93,12 @@ fn close(path: &Path) -> io::Result<Outcome> {
     if !is_at(&file, path) {
         return Ok(Outcome::Held); // its writer, or another recovery, closed it between `open` and the lock
     }
-    let size = file.metadata()?.len();
-    let messages = whole_messages(&mut file, size)?;
-    let (end, rows) = decodable(&file, &messages)?;
-    let mut torn = size - end;
+    let Content { end, rows, torn } = Content::of(&mut file)?;
     let missing = || io::Error::new(io::ErrorKind::InvalidInput, "not a segment's name");
     let mut sink = FileSink::adopt(file, path).ok_or_else(missing)?;
     if rows == 0 {
         sink.remove()?;
         return Ok(Outcome::Removed);
-    }
-    if ends_well(path, end, size)? {
-        torn = 0;
     }
     sink.truncate(end)?;
     sink.append(&END_OF_STREAM)?;
@@ -120,16 +114,30 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Whether nothing but the end marker stands after `end`.
-fn ends_well(path: &Path, end: u64, size: u64) -> io::Result<bool> {
-    let mut rest = [0; END_OF_STREAM.len()];
-    if size - end != rest.len() as u64 {
-        return Ok(false);
+/// What of a file is worth keeping.
+#[derive(Debug, PartialEq, Eq)]
+struct Content {
+    /// Bytes from the start that are a stream of whole messages.
+    end: u64,
+    rows: u64,
+    /// Bytes after that, unless they are the end marker.
+    torn: u64,
+}
+
+impl Content {
+    fn of(file: &mut File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let messages = whole_messages(file, size)?;
+        let (end, rows) = decodable(file, &messages)?;
+        let mut rest = [0; END_OF_STREAM.len()];
+        let mut torn = size - end;
+        if torn == rest.len() as u64 {
+            file.seek(SeekFrom::Start(end))?;
+            file.read_exact(&mut rest)?;
+            torn *= u64::from(rest != END_OF_STREAM);
+        }
+        Ok(Self { end, rows, torn })
     }
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(end))?;
-    file.read_exact(&mut rest)?;
-    Ok(rest == END_OF_STREAM)
 }
 
 struct Message {
@@ -214,4 +222,141 @@ fn count_rows(input: impl Read, counts: &mut Vec<u64>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use arrow_ipc::writer::StreamWriter;
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::super::{columns, samples};
+    use super::*;
+
+    const NAME: &str = "abababababab-20260101T000000-dead-0.arrow.open";
+
+    /// An Arrow stream without end marker, one batch for each range of ids, and where each batch ends.
+    fn stream(ranges: &[Range<u128>]) -> (Vec<u8>, Vec<usize>) {
+        let stream = samples::stream("fraud");
+        let mut writer = StreamWriter::try_new(Vec::new(), stream.schema()).expect("writer");
+        let mut ends = Vec::new();
+        for range in ranges {
+            let batch = samples::batch(&stream, range.clone());
+            writer.write(&columns::build(&stream, &[&batch]).expect("build")).expect("write");
+            ends.push(writer.get_ref().len());
+        }
+        (writer.get_ref().clone(), ends)
+    }
+
+    fn left_behind(bytes: &[u8]) -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("fraud").join(NAME);
+        fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        fs::write(&path, bytes).expect("segment");
+        (folder, path)
+    }
+
+    fn whole(segments: u64, rows: u64, torn_bytes: u64) -> RecoveryReport {
+        RecoveryReport { segments, rows, torn_bytes, ..RecoveryReport::default() }
+    }
+
+    #[test]
+    fn every_cut_in_the_last_message_keeps_all_before_it() {
+        let (bytes, ends) = stream(&[0..3, 3..4, 4..9]);
+        let (_folder, path) = left_behind(&bytes);
+        let mut file = OpenOptions::new().read(true).write(true).open(path).expect("file");
+        for cut in (ends[1]..=ends[2]).rev() {
+            file.set_len(cut as u64).expect("cut");
+            let (end, rows) = if cut == ends[2] { (cut, 9) } else { (ends[1], 4) };
+            let expected = Content { end: end as u64, rows, torn: (cut - end) as u64 };
+            assert_eq!(Content::of(&mut file).expect("content"), expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_cut_segment_is_closed_with_the_rows_it_had() {
+        let (bytes, ends) = stream(&[0..3, 3..4, 4..9]);
+        for (cut, rows, torn) in [(ends[2], 9, 0), (ends[2] - 1, 4, ends[2] - 1 - ends[1]), (ends[1] + 1, 4, 1)] {
+            let (folder, _) = left_behind(&bytes[..cut]);
+            assert_eq!(recover(folder.path()).expect("report"), whole(1, rows, torn as u64), "cut at {cut}");
+            assert_eq!(samples::ids(folder.path()), (0..u128::from(rows)).collect::<Vec<_>>(), "cut at {cut}");
+            let files = samples::files(folder.path());
+            assert!(samples::is_closed(&files[0]) && files.len() == 1);
+            assert_eq!(fs::read(&files[0]).expect("bytes")[(cut - torn)..], END_OF_STREAM);
+        }
+    }
+
+    #[test]
+    fn without_a_whole_row_the_file_is_removed() {
+        let (bytes, ends) = stream(std::slice::from_ref(&(0..1)));
+        for cut in [0, 1, 8, ends[0] / 2, ends[0] - 1] {
+            let (folder, _) = left_behind(&bytes[..cut]);
+            let report = recover(folder.path()).expect("report");
+            assert_eq!(report, RecoveryReport { removed: 1, ..RecoveryReport::default() }, "cut at {cut}");
+            assert!(samples::files(folder.path()).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_end_marker_is_not_torn() {
+        let (mut bytes, _) = stream(&[0..2, 2..3]);
+        bytes.extend(END_OF_STREAM);
+        let (folder, _) = left_behind(&bytes);
+        assert_eq!(recover(folder.path()).expect("report"), whole(1, 3, 0));
+        assert_eq!(fs::read(&samples::files(folder.path())[0]).expect("bytes"), bytes);
+    }
+
+    #[test]
+    fn a_living_writers_file_is_left_alone() {
+        let (bytes, _) = stream(std::slice::from_ref(&(0..2)));
+        let (folder, path) = left_behind(&bytes);
+        let held = File::open(&path).expect("file");
+        held.lock().expect("lock");
+        assert_eq!(recover(folder.path()).expect("report"), RecoveryReport::default());
+        assert!(path.exists());
+        drop(held);
+        assert_eq!(recover(folder.path()).expect("report"), whole(1, 2, 0));
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::write(folder.path().join("stray.arrow.open"), "x").expect("write");
+        fs::create_dir(folder.path().join("fraud")).expect("folder");
+        fs::write(folder.path().join("fraud/notes.txt"), "x").expect("write");
+        assert_eq!(recover(folder.path()).expect("report"), RecoveryReport::default());
+        assert!(recover(&folder.path().join("absent")).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever the damage, recovery ends, and what it closes can be read and is a prefix of what was written.
+        #[test]
+        fn damage_never_stops_it(at in any::<prop::sample::Index>(), patch in prop::collection::vec(any::<u8>(), 1..40)) {
+            let (mut bytes, ends) = stream(&[0..3, 3..5, 5..9]);
+            let at = at.index(bytes.len());
+            for (byte, new) in bytes[at..].iter_mut().zip(&patch) {
+                *byte = *new;
+            }
+            let (folder, _) = left_behind(&bytes);
+            let report = recover(folder.path()).expect("report");
+            prop_assert_eq!(report.failed, 0);
+            let files = samples::files(folder.path());
+            let rows = files.iter().flat_map(|path| samples::read(path)).map(|batch| batch.num_rows()).sum::<usize>();
+            prop_assert_eq!(rows as u64, report.rows);
+            if at >= ends[1] {
+                prop_assert!(rows >= 5);
+            }
+        }
+
+        #[test]
+        fn garbage_never_stops_it(bytes in prop::collection::vec(any::<u8>(), 0..200), marked in any::<bool>()) {
+            let bytes = if marked { [&[0xFF; 4][..], &bytes].concat() } else { bytes };
+            let (folder, _) = left_behind(&bytes);
+            prop_assert_eq!(recover(folder.path()).expect("report").segments, 0);
+        }
+    }
 }

@@ -75,3 +75,63 @@ fn closed(directory: &Path) -> io::Result<Vec<Closed>> {
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    /// A closed segment of `size` bytes, begun `age` hours before 1970-01-11.
+    fn put(directory: &Path, endpoint: &str, age: u64, size: usize) -> PathBuf {
+        let stem = names::stem(&"ab".repeat(32), now() - Duration::from_hours(age), "p", age);
+        let path = directory.join(endpoint).join(format!("{stem}{}", names::CLOSED));
+        fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        fs::write(&path, vec![0; size]).expect("segment");
+        path
+    }
+
+    fn now() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_hours(240)
+    }
+
+    #[test]
+    fn the_oldest_go_first_whatever_their_endpoint() {
+        let folder = tempfile::tempdir().expect("folder");
+        let [old, middle, young] = [("b", 3), ("a", 2), ("b", 1)].map(|(name, age)| put(folder.path(), name, age, 100));
+        let mut options = samples::options(folder.path());
+        assert_eq!(apply(&options, now()).expect("kept all"), 0);
+        options.retention_bytes = Some(200);
+        assert_eq!(apply(&options, now()).expect("applied"), 1);
+        assert_eq!([&old, &middle, &young].map(|path| path.exists()), [false, true, true]);
+        options.retention_bytes = Some(99);
+        assert_eq!(apply(&options, now()).expect("applied"), 2);
+        assert!(!young.exists());
+    }
+
+    #[test]
+    fn age_is_that_of_the_last_row() {
+        let folder = tempfile::tempdir().expect("folder");
+        let paths = [5, 4, 3].map(|age| put(folder.path(), "a", age, 1));
+        let mut options = samples::options(folder.path());
+        options.retention_hours = Some(3.5);
+        options.segment_seconds = 3_600; // the one begun 4 hours ago may hold rows of 3 hours ago
+        assert_eq!(apply(&options, now()).expect("applied"), 1);
+        assert_eq!(paths.map(|path| path.exists()), [false, true, true]);
+        options.retention_hours = Some(1e300);
+        assert_eq!(apply(&options, now()).expect("applied"), 0);
+    }
+
+    #[test]
+    fn open_segments_and_strangers_stay() {
+        let folder = tempfile::tempdir().expect("folder");
+        let closed = put(folder.path(), "a", 5, 10);
+        let open = closed.with_extension("arrow.open");
+        let stranger = folder.path().join("a").join("notes.arrow");
+        fs::write(&open, "x").expect("write");
+        fs::write(&stranger, "x").expect("write");
+        let mut options = samples::options(folder.path());
+        (options.retention_hours, options.retention_bytes) = (Some(1.0), Some(1));
+        assert_eq!(apply(&options, now()).expect("applied"), 1);
+        assert_eq!([&closed, &open, &stranger].map(|path| path.exists()), [false, true, true]);
+    }
+}

@@ -207,3 +207,64 @@ fn element(datatype: Datatype, bytes: &DataType) -> DataType {
         Datatype::Bytes => bytes.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::tensor::Data;
+
+    #[test]
+    fn what_cannot_be_a_stream_is_refused() {
+        let good = samples::stream("fraud").spec().clone();
+        assert!(Stream::new(good.clone()).is_ok());
+        let bad: [fn(&mut StreamSpec); 7] = [
+            |spec| spec.endpoint = "".into(),
+            |spec| spec.endpoint = "../up".into(),
+            |spec| spec.endpoint = "..".into(),
+            |spec| spec.bundle = "abc".into(),
+            |spec| spec.features[0].column = 2,
+            |spec| spec.features[0].tensor = "nowhere".into(),
+            |spec| spec.labels = vec!["x".into(); 40_000],
+        ];
+        for (at, spoil) in bad.into_iter().enumerate() {
+            let mut spec = good.clone();
+            spoil(&mut spec);
+            assert!(matches!(Stream::new(spec), Err(LogError::Stream(_))), "{at}");
+        }
+    }
+
+    #[test]
+    fn tensors_that_do_not_fit_are_named() {
+        let stream = samples::stream("fraud");
+        let batch = samples::batch(&stream, 0..2);
+        let check = |inputs: &[Tensor]| stream.check(inputs, &batch.outputs, 2);
+        assert_eq!(check(&batch.inputs), Ok(()));
+        let with = |dims: &[usize], data: Data| [Tensor { dims: dims.to_vec(), data, missing: vec![] }];
+        assert!(check(&[]).is_err());
+        for (dims, data) in [
+            (&[1, 2][..], Data::Fp32(vec![0.0; 2])),
+            (&[2, 1], Data::Fp32(vec![0.0; 2])),
+            (&[2, 2], Data::Fp32(vec![0.0; 3])),
+            (&[4], Data::Fp32(vec![0.0; 4])),
+            (&[2, 2], Data::Fp64(vec![0.0; 4])),
+        ] {
+            let text = check(&with(dims, data)).expect_err("does not fit");
+            assert!(text.contains("\"x\""), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_shape_decides_the_type_of_a_row() {
+        let kind = |shape: &[i64]| {
+            let spec = TensorSpec { name: "t".into(), datatype: Datatype::Fp32, shape: shape.to_vec() };
+            tensor_type(&spec, &DataType::Utf8)
+        };
+        let fixed = |inner, size| DataType::FixedSizeList(item(inner), size);
+        assert_eq!(kind(&[-1]), DataType::Float32);
+        assert_eq!(kind(&[-1, 1]), DataType::Float32);
+        assert_eq!(kind(&[-1, 3]), fixed(DataType::Float32, 3));
+        assert_eq!(kind(&[-1, -1, 2]), DataType::List(item(fixed(DataType::Float32, 2))));
+        assert_eq!(kind(&[-1, 2, -1]), fixed(DataType::List(item(DataType::Float32)), 2));
+    }
+}

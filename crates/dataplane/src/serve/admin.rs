@@ -37,16 +37,22 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>) {
 }
 
 async fn answer(state: Arc<State>, request: Request<Incoming>) -> std::result::Result<Answer, Infallible> {
-    Ok(match dispatch(&state, request).await {
+    let head_only = request.method() == Method::HEAD;
+    let mut answer = match dispatch(&state, request).await {
         Ok(answer) => answer,
         Err(error) => http::refuse(&error),
-    })
+    };
+    if head_only {
+        http::bare(&mut answer);
+    }
+    Ok(answer)
 }
 
 async fn dispatch(state: &Arc<State>, request: Request<Incoming>) -> Result<Answer> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    match (path, &head.method) {
+    let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+    match (path, method) {
         ("/snapshot", &Method::PUT) => {
             let bytes = http::read_body(body, SNAPSHOT_BYTES).await?;
             put_snapshot(state, &bytes).await
@@ -62,9 +68,8 @@ async fn dispatch(state: &Arc<State>, request: Request<Incoming>) -> Result<Answ
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             Ok(http::json(status, serde_json::json!({"live": true, "ready": ready}).to_string().into_bytes()))
         }
-        ("/snapshot" | "/debug/state" | "/metrics" | "/health", method) => {
-            Err(Error::new(Code::MethodNotAllowed, format!("{method}: this route takes GET")))
-        }
+        ("/snapshot", method) => Err(http::not_allowed(method, "GET, HEAD, PUT")),
+        ("/debug/state" | "/metrics" | "/health", method) => Err(http::not_allowed(method, http::READ)),
         _ => Err(Error::new(Code::UnknownRoute, format!("no route {} {path}", head.method))),
     }
 }

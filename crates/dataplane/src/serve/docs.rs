@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::model::Model;
 use crate::plan::{Endpoint, Plan, Variant};
+use crate::tensor::Data;
 use crate::wire::bundle::{FeatureSpec, FeatureType, TensorSpec};
 
 /// The browsable page; reads `/openapi.json`, loads nothing from elsewhere.
@@ -84,13 +86,32 @@ fn records_schema(features: &[FeatureSpec]) -> Value {
         "id": {"type": "string"}, "unit": {"type": "string"}, "timeout_ms": {"type": "number"}}})
 }
 
-fn infer_schema(inputs: &[TensorSpec]) -> Value {
+/// The elements of a tensor as the protocol's JSON has them, flat; NaN is null.
+fn elements(data: &Data) -> Value {
+    match data {
+        Data::Bytes(v) => v.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect(),
+        Data::Bool(v) => json!(v),
+        Data::Uint8(v) => json!(v),
+        Data::Uint16(v) => json!(v),
+        Data::Uint32(v) => json!(v),
+        Data::Uint64(v) => json!(v),
+        Data::Int8(v) => json!(v),
+        Data::Int16(v) => json!(v),
+        Data::Int32(v) => json!(v),
+        Data::Int64(v) => json!(v),
+        Data::Fp32(v) => json!(v),
+        Data::Fp64(v) => json!(v),
+    }
+}
+
+fn infer_schema(model: &Model) -> Value {
+    let inputs = &model.signature.inputs;
     let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
     let example: Vec<Value> = inputs
         .iter()
-        .map(|input| {
-            let shape: Vec<i64> = input.shape.iter().map(|&d| d.max(1)).collect();
-            json!({"name": input.name, "datatype": input.datatype, "shape": shape, "data": []})
+        .zip(model.sample_inputs(1))
+        .map(|(input, tensor)| {
+            json!({"name": input.name, "datatype": input.datatype, "shape": tensor.dims, "data": elements(&tensor.data)})
         })
         .collect();
     json!({"type": "object", "required": ["inputs"], "example": {"inputs": example}, "properties": {
@@ -111,20 +132,23 @@ pub(super) fn openapi(plan: &Plan) -> Value {
         ("/v2/health/live", "Liveness"),
         ("/v2/health/ready", "Readiness"),
         ("/v1/endpoints", "Endpoints and their signatures"),
-        ("/metrics", "Prometheus metrics"),
     ] {
         paths.insert(path.into(), json!({"get": operation(summary, "server", None)}));
     }
+    let mut metrics = operation("Prometheus metrics", "server", None);
+    metrics["responses"]["200"]["content"] = json!({"application/openmetrics-text": {"schema": {"type": "string"}}});
+    paths.insert("/metrics".into(), json!({"get": metrics}));
     let mut all: Vec<&Endpoint> = plan.endpoints.values().collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     for endpoint in all {
         let name = &endpoint.name;
-        let signature = &endpoint.variants[endpoint.champion].core.model.signature;
+        let model = &endpoint.variants[endpoint.champion].core.model;
+        let signature = &model.signature;
         if !signature.features.is_empty() {
             let predict = operation("Predict named records", name, Some(records_schema(&signature.features)));
             paths.insert(format!("/v1/endpoints/{name}:predict"), json!({"post": predict}));
         }
-        let infer = operation("Infer (Open Inference Protocol)", name, Some(infer_schema(&signature.inputs)));
+        let infer = operation("Infer (Open Inference Protocol)", name, Some(infer_schema(model)));
         paths.insert(format!("/v2/models/{name}/infer"), json!({"post": infer}));
         paths.insert(format!("/v2/models/{name}"), json!({"get": operation("Model metadata", name, None)}));
         paths.insert(format!("/v2/models/{name}/ready"), json!({"get": operation("Model readiness", name, None)}));

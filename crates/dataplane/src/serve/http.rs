@@ -106,6 +106,7 @@ pub(super) async fn handle(
 ) -> std::result::Result<Answer, Infallible> {
     let received = Instant::now();
     let _in_flight = InFlight::enter(&state);
+    let head_only = request.method() == Method::HEAD;
     let mut answer = match dispatch(&state, &answerer, request, received).await {
         Ok(answer) => answer,
         Err(error) => refuse(&error),
@@ -113,7 +114,16 @@ pub(super) async fn handle(
     if state.draining.load(Ordering::Relaxed) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if head_only {
+        bare(&mut answer);
+    }
     Ok(answer)
+}
+
+/// Takes the body out of an answer to HEAD, which tells its length all the same.
+pub(super) fn bare(answer: &mut Answer) {
+    let length = std::mem::take(answer.body_mut()).size_hint().exact().unwrap_or(0);
+    answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
 }
 
 async fn dispatch(state: &State, answerer: &Answerer, request: Request<Incoming>, received: Instant) -> Result<Answer> {
@@ -152,7 +162,7 @@ fn counted<T>(state: &State, result: Result<T>) -> Result<T> {
 /// The body of a prediction request, if the request may have one.
 async fn accept(state: &State, method: &Method, headers: &HeaderMap, body: Incoming) -> Result<Bytes> {
     if method != Method::POST {
-        return Err(Error::new(Code::MethodNotAllowed, format!("{method}: this route takes POST")));
+        return Err(not_allowed(method, "POST"));
     }
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|value| *value != "identity") {
         return Err(Error::new(Code::UnsupportedMediaType, format!("content-encoding {encoding:?} is not understood")));
@@ -233,11 +243,20 @@ pub(super) fn refuse(error: &Error) -> Answer {
     if let Some(after) = error.retry_after {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
-    if error.code == Code::MethodNotAllowed {
-        let allowed = if error.message.ends_with("POST") { "POST" } else { "GET, HEAD" };
+    if let Some(allowed) = error.allowed {
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
     answer
+}
+
+/// Methods of a route that only tells.
+pub(super) const READ: &str = "GET, HEAD";
+
+/// The 405 answer of a route that takes `allowed`.
+pub(super) fn not_allowed(method: &Method, allowed: &'static str) -> Error {
+    let mut error = Error::new(Code::MethodNotAllowed, format!("{method}: this route takes {allowed}"));
+    error.allowed = Some(allowed);
+    error
 }
 
 /// The metrics exposition as an answer.
@@ -247,7 +266,7 @@ pub(super) fn metrics(state: &State) -> Answer {
 
 fn read_only(state: &State, route: &Route<'_>, method: &Method) -> Result<Answer> {
     if method != Method::GET && method != Method::HEAD {
-        return Err(Error::new(Code::MethodNotAllowed, format!("{method}: this route takes GET")));
+        return Err(not_allowed(method, READ));
     }
     let plan = state.plan.load_full();
     Ok(match route {

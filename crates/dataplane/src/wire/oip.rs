@@ -192,7 +192,8 @@ impl Reader<'_> {
             let message = format!("input `{}`: expected datatype {}, got `{got}`", spec.name, spec.datatype.name());
             return Err(Fault::new(Code::WrongDatatype, message));
         }
-        let dims = head.shape.take().unwrap_or_default();
+        // `shape` stays occupied, so that a second one is still noticed.
+        let dims = head.shape.as_mut().map(std::mem::take).unwrap_or_default();
         let count = self.check_shape(index, &dims)?;
         decode::tensor(scanner, spec.datatype, dims, count)
             .map_err(|fault| fault.about(&format!("input `{}`", spec.name)))
@@ -219,11 +220,12 @@ impl Reader<'_> {
             let first = &self.specs[first].name;
             return Err(wrong_shape(spec, &format!("{rows} rows where input `{first}` has {others}")));
         }
-        // The marks of missing elements are 32 bits wide.
-        let count = dims.iter().try_fold(1_usize, |count, &dim| count.checked_mul(dim));
-        count
-            .filter(|&count| u32::try_from(count).is_ok())
-            .ok_or_else(|| wrong_shape(spec, &format!("shape {dims:?} has too many elements")))
+        // The marks of missing elements are 32 bits wide. A zero must not hide an overflow of the others.
+        let bound = dims.iter().try_fold(1_usize, |bound, &dim| bound.checked_mul(dim.max(1)));
+        match bound {
+            Some(bound) if u32::try_from(bound).is_ok() => Ok(if dims.contains(&0) { 0 } else { bound }),
+            _ => Err(wrong_shape(spec, &format!("shape {dims:?} has too many elements"))),
+        }
     }
 
     /// The index of the input whose name is next.

@@ -3,9 +3,9 @@
 //! A value of the wrong type is not an error here but a violation: what becomes of it (refuse, flag, impute) is the
 //! endpoint's choice, made later. An error is what leaves no records to speak of.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::bundle::{FeatureType, Signature};
+use super::bundle::{FeatureType, Signature, TensorSpec};
 use super::oip::{once, optional_text, timeout, twice, unit_text};
 use super::scan::{Fault, Key, Scan, Scanner, excerpt};
 use crate::error::{Code, Error, Result};
@@ -17,6 +17,7 @@ mod store;
 mod tests;
 mod write;
 
+use store::Outcome;
 pub use write::{PredictionsAnswer, write_predictions};
 
 /// Characters of a value or a name that are kept of it.
@@ -86,14 +87,8 @@ impl RecordPlan {
     ///
     /// A signature without features makes a plan that refuses every request with `unsupported`.
     pub fn new(signature: &Signature, unit_key: Option<&str>) -> Self {
-        let tensors: Vec<Column> = signature
-            .inputs
-            .iter()
-            .map(|spec| {
-                let width = spec.shape.get(1).map_or(1, |&width| usize::try_from(width).unwrap_or(0));
-                Column { datatype: spec.datatype, width, rank: spec.shape.len() }
-            })
-            .collect();
+        let column = |spec: &TensorSpec| Column { datatype: spec.datatype, width: width(spec), rank: spec.shape.len() };
+        let tensors: Vec<Column> = signature.inputs.iter().map(column).collect();
         let mut plan = Self {
             slots: Vec::with_capacity(signature.features.len() + 1),
             by_name: FxHashMap::default(),
@@ -129,32 +124,42 @@ fn unusable(signature: &Signature) -> Option<Error> {
         let message = "this model takes raw tensors; use /v2/models/NAME/infer";
         return Some(Error::new(Code::Unsupported, message));
     }
-    let invalid = |what: String| Some(Error::new(Code::ModelInvalid, what));
-    if u16::try_from(signature.features.len()).is_err() {
-        return invalid(format!("{} features, at most {} can be named", signature.features.len(), u16::MAX));
-    }
-    let mut columns = 0;
+    covers(signature).err().map(|what| Error::new(Code::ModelInvalid, what))
+}
+
+/// Checks that each column of each input is one feature, and that names are unique.
+fn covers(signature: &Signature) -> std::result::Result<(), String> {
+    let mut free: FxHashSet<(&str, usize)> = FxHashSet::default();
     for spec in &signature.inputs {
-        match spec.shape[..] {
-            [_] => columns += 1,
-            [_, width] if width > 0 => columns += usize::try_from(width).unwrap_or(0),
-            _ => return invalid(format!("input `{}` of shape {:?} cannot carry features", spec.name, spec.shape)),
+        let width = width(spec);
+        if !(1..=usize::from(u16::MAX)).contains(&width) || spec.shape.len() > 2 {
+            return Err(format!("input `{}` of shape {:?} cannot carry features", spec.name, spec.shape));
         }
+        free.extend((0..width).map(|column| (&*spec.name, column)));
     }
+    let mut names = FxHashSet::default();
     for feature in &signature.features {
-        let Some(spec) = signature.inputs.iter().find(|spec| spec.name == feature.tensor) else {
-            return invalid(format!("feature `{}`: no input `{}`", feature.name, feature.tensor));
-        };
-        let width = spec.shape.get(1).map_or(1, |&width| usize::try_from(width).unwrap_or(0));
-        if feature.column >= width {
-            return invalid(format!(
-                "feature `{}`: input `{}` has no column {}",
-                feature.name, spec.name, feature.column
+        if !names.insert(&feature.name) {
+            return Err(format!("feature `{}` is there twice", feature.name));
+        }
+        if !free.remove(&(&*feature.tensor, feature.column)) {
+            return Err(format!(
+                "feature `{}`: no free column {} in `{}`",
+                feature.name, feature.column, feature.tensor
             ));
         }
     }
-    (columns != signature.features.len())
-        .then(|| Error::new(Code::ModelInvalid, format!("{columns} columns for {} features", signature.features.len())))
+    if u16::try_from(names.len()).is_err() {
+        return Err(format!("{} features, at most {} can be named", names.len(), u16::MAX));
+    }
+    free.iter()
+        .next()
+        .map_or(Ok(()), |(input, column)| Err(format!("column {column} of input `{input}` is no feature")))
+}
+
+/// Columns of an input that carries features; 0 if there is no fixed number of them.
+fn width(spec: &TensorSpec) -> usize {
+    spec.shape.get(1).map_or(1, |&width| usize::try_from(width).unwrap_or(0))
 }
 
 /// Reads `{"records": [{...}], "id"?, "unit"?, "timeout_ms"?}`.
@@ -177,7 +182,7 @@ struct Reader<'p> {
     violations: Vec<Violation>,
     /// For each slot the mark of the last row that had it.
     marks: Vec<Mark>,
-    /// The slots in the order in which the last row had them: a guess for this one.
+    /// The slots in the order in which the last rows had them: a guess for this one.
     order: Vec<usize>,
 }
 
@@ -199,9 +204,11 @@ impl<'p> Reader<'p> {
                 missing: Vec::new(),
             })
             .collect();
+        // The marks of missing elements are 32 bits wide.
+        let widest = plan.tensors.iter().map(|column| column.width).max().unwrap_or(1).max(1);
         Self {
             plan,
-            max_rows,
+            max_rows: max_rows.min(u32::MAX as usize / widest),
             rows: 0,
             tensors,
             units: Vec::new(),
@@ -311,7 +318,6 @@ impl<'p> Reader<'p> {
             place += 1;
             valued += usize::from(self.known(scanner, slot, row)?);
         }
-        self.order.truncate(place);
         if valued < self.plan.in_order.len() {
             self.mark_missing(row);
         }
@@ -340,43 +346,31 @@ impl<'p> Reader<'p> {
             return Err(twice(scanner, &slot.name));
         }
         scanner.peek();
+        let mut before = scanner.clone();
         let start = scanner.position();
-        let mut again = scanner.clone();
-        let mut wrong = None;
-        let mut valued = false;
+        let mut outcome = Outcome::Null;
         if let Some(target) = slot.feature {
-            let tensor = &mut self.tensors[target.tensor];
             let element = row * self.plan.tensors[target.tensor].width + target.column;
-            match store::read(scanner, target.kind, &mut tensor.data, element)? {
-                store::Outcome::Stored => valued = true,
-                store::Outcome::Null => {}
-                store::Outcome::Refused(kind) => wrong = Some(kind),
-            }
+            outcome = store::read(scanner, target.kind, &mut self.tensors[target.tensor].data, element)?;
         }
         if slot.unit {
-            match store::unit(&mut again)? {
-                Ok(unit) => {
-                    if let Some(place) = self.units.get_mut(row) {
-                        *place = unit;
-                    }
+            let unit = store::unit(&mut before)?;
+            match (unit, self.units.get_mut(row)) {
+                (Ok(unit), Some(own)) => *own = unit,
+                (Err(kind), _) if !matches!(outcome, Outcome::Refused(_)) => {
+                    let field = Field::Unknown(excerpt(slot.name.as_bytes(), EXCERPT).into());
+                    self.violation(&before, row, (field, kind), start)?;
                 }
-                Err(kind) => wrong = wrong.or(Some(kind)),
+                _ => {}
             }
-            if slot.feature.is_none() {
-                *scanner = again;
-            }
+            *scanner = before;
         }
-        if valued {
-            self.marks[index].valued = self.rows;
+        match outcome {
+            Outcome::Stored => self.marks[index].valued = self.rows,
+            Outcome::Null => {}
+            Outcome::Refused(kind) => self.violation(scanner, row, (Field::Feature(index as u16), kind), start)?,
         }
-        if let Some(kind) = wrong {
-            let field = match slot.feature {
-                Some(_) => Field::Feature(index as u16),
-                None => Field::Unknown(excerpt(slot.name.as_bytes(), EXCERPT).into()),
-            };
-            self.violation(scanner, row, (field, kind), start)?;
-        }
-        Ok(valued)
+        Ok(outcome == Outcome::Stored)
     }
 
     fn unknown(&mut self, scanner: &mut Scanner<'_>, name: &str, row: usize) -> Scan<()> {

@@ -3,6 +3,8 @@
 //! It reads one token after the other as its caller asks for them; `number` reads the digits once and leaves the
 //! conversion to the type that the caller wants.
 
+#![expect(clippy::inline_always, reason = "measured: a third of the time to read a request of 30 numbers")]
+
 use std::borrow::Cow;
 
 use crate::error::{Code, Error};
@@ -95,7 +97,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// The next byte that is not white space, without consuming it; 0 at the end of the input.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> u8 {
         loop {
             let byte = self.byte();
@@ -106,7 +108,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn byte(&self) -> u8 {
         self.bytes.get(self.at).copied().unwrap_or(0)
     }
@@ -137,7 +139,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// True before the next item of an array or object, false after its end.
-    #[inline]
+    #[inline(always)]
     fn more(&mut self, close: u8, expected: &str) -> Scan<bool> {
         let byte = self.peek();
         if byte == b',' && !self.fresh {
@@ -154,7 +156,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// True if the array has one more element, which is next; false if it ended.
-    #[inline]
+    #[inline(always)]
     pub fn element(&mut self) -> Scan<bool> {
         self.more(b']', "`,` or `]`")
     }
@@ -228,7 +230,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// A number, checked and not yet converted.
-    #[inline]
+    #[inline(always)]
     pub fn number(&mut self) -> Scan<Number<'a>> {
         self.peek();
         match Number::read(self.bytes, self.at) {

@@ -48,6 +48,9 @@ def _estimator(booster: Any, *, classifier: bool) -> Any:
 
     plain = booster.copy()
     plain.feature_names = None  # the converter knows only f0, f1, ...
+    if plain.feature_types is not None:
+        # In the dump that the converter reads, a boolean's split has no threshold and an integer's is rounded.
+        plain.feature_types = [kind if kind == "c" else "float" for kind in plain.feature_types]
     if objective_of(plain) == "multi:softmax":
         plain.set_param({"objective": "multi:softprob"})  # the same trees, answered as probabilities
     estimator = xgboost.XGBClassifier() if classifier else xgboost.XGBRegressor()

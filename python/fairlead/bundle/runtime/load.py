@@ -11,6 +11,9 @@ from fairlead.errors import BundleError
 from fairlead.schema.bundle import Manifest, OnnxEngine, PythonEngine
 from fairlead.schema.signature import Scalar, Signature, Task
 
+HARMLESS_TYPES = ("numpy.dtype",)
+"""What skops does not know to be safe, but is: a dtype is made of a string, and every SimpleImputer holds one."""
+
 
 def load_runner(folder: Path, manifest: Manifest, signature: Signature, *, trust_pickle: bool = False) -> Runner:
     """Load the bundle's model. Its code, if it brings any, must be importable: see `CodeSpace`.
@@ -62,7 +65,7 @@ def load_estimator(file: Path, form: str | None) -> Any:
     if form == "skops":
         import skops.io
 
-        return skops.io.load(file, trusted=[])
+        return skops.io.load(file, trusted=list(HARMLESS_TYPES))
     import joblib
 
     return joblib.load(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -56,7 +57,14 @@ class SklearnRunner:
 
     def run(self, inputs: Mapping[str, Array]) -> Tensors:
         """Return the outputs named above."""
-        rows = frame(self._signature, inputs) if self._named else matrix(inputs)
+        if self._named:
+            return self._answers(frame(self._signature, inputs))
+        with warnings.catch_warnings():
+            # The columns have no names in an array; their order is the signature's, which packing checked.
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            return self._answers(matrix(inputs))
+
+    def _answers(self, rows: Any) -> Tensors:
         if not self._labels:
             return self._plain(rows)
         outputs: Tensors = {LABEL: self._predicted(rows)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.bundle.runtime.callable import import_entry
+from fairlead.bundle.runtime.load import HARMLESS_TYPES, load_estimator
 from fairlead.bundle.sample import file_sha256, first_line
 from fairlead.bundle.sources.code import code_sha256, collect_code
 from fairlead.bundle.sources.source import Origin, Source
@@ -104,12 +105,13 @@ def _read_skops(path: Path, origin: Origin) -> Source:
     from fairlead.bundle.sources.sklearn import SklearnSource
 
     try:
-        unknown = skops.io.get_untrusted_types(file=path)
-        estimator = None if unknown else skops.io.load(path, trusted=[])
+        unknown = set(skops.io.get_untrusted_types(file=path)) - set(HARMLESS_TYPES)
+        estimator = None if unknown else load_estimator(path, "skops")
     except Exception as error:  # whatever a broken archive makes skops raise
         raise not_a_model(path, "a skops file", error) from error
     if unknown:
-        raise BadInputError(f"{path.name} holds types that skops does not know to be safe: {', '.join(unknown)}")
+        found = ", ".join(sorted(unknown))
+        raise BadInputError(f"{path.name} holds types that skops does not know to be safe: {found}")
     return SklearnSource(estimator, origin, {"skops": path.read_bytes()})
 
 

@@ -8,6 +8,8 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import Any
 
+from fairlead.bundle.runtime.load import HARMLESS_TYPES
+
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SCHEMA = "schema.json"
 
@@ -18,7 +20,8 @@ def skops_bytes(estimator: Any) -> bytes | None:
         import skops.io
 
         content: bytes = skops.io.dumps(estimator)
-        return None if skops.io.get_untrusted_types(data=content) else canonical(content)
+        unknown = set(skops.io.get_untrusted_types(data=content)) - set(HARMLESS_TYPES)
+        return None if unknown else canonical(content)
     except Exception:  # noqa: BLE001 - what skops cannot save, it says in many ways; the pickle is the way out
         return None
 

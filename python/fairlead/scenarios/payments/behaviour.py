@@ -50,7 +50,7 @@ class Behaviour:
     exploration: float = 0.12
     """Probability of another merchant than a favourite."""
     anywhere: bool = False
-    """Any merchant of the category will do."""
+    """Any merchant of any category will do."""
     new_address: float = 0.02
     other_address: float = 0.04
     new_device: float = 0.025
@@ -71,12 +71,11 @@ def _purchases(
     rng: np.random.Generator, market: Market, who: tuple[NDArray[np.int64], NDArray[np.int64]], behaviour: Behaviour
 ) -> Rows:
     card, day = who
-    category = draw_column(rng, _category_weight(market, card, behaviour))
-    errands = Errands(card, category, day)
     if behaviour.anywhere:
-        merchant = market.wander(rng, errands)
+        merchant = market.wander(rng, day)
     else:
-        merchant = market.choose(rng, errands, behaviour.exploration)
+        category = draw_column(rng, _category_weight(market, card, behaviour))
+        merchant = market.choose(rng, Errands(card, category, day), behaviour.exploration)
     online = market.population.merchants.online[merchant]
     return Rows(
         second=day * DAY_SECONDS + _second_of_day(rng, market, (card, online), behaviour.event_hours),

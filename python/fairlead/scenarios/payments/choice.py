@@ -88,8 +88,6 @@ class Market:
     everything: WeightedShelf
     established: WeightedShelf
     """Open since before the first day."""
-    all_alike: WeightedShelf
-    """Every merchant, whatever its popularity."""
     favourites: NDArray[np.int32]
     """(cards, categories, 3) merchants."""
 
@@ -108,9 +106,8 @@ class Market:
         # Habits are as often online as the shops are: the first candidate's channel is the favourite's.
         same_channel = candidates.online == candidates.online[:, :1]
         drawn = candidates.pick(rng, candidates.weight * same_channel)
-        all_alike = WeightedShelf.of(merchants, np.ones(len(merchants.category)))
         favourites = drawn.reshape(cards, kinds, places).astype(np.int32)
-        return cls(population, everything, established, all_alike, favourites)
+        return cls(population, everything, established, favourites)
 
     def choose(self, rng: np.random.Generator, errands: Errands, exploration: float) -> NDArray[np.int64]:
         """A merchant open on the day for each errand: a favourite, or with probability `exploration` another."""
@@ -119,19 +116,18 @@ class Market:
         away = rng.random(len(errands.card)) < exploration
         strolls = errands.where(away)
         candidates = _explore(self.population, rng, self.everything, strolls)
-        merchant[away] = self._open(rng, strolls, candidates.pick(rng, candidates.weight))
+        found = candidates.pick(rng, candidates.weight)
+        closed = self.population.merchants.opened_day[found] > strolls.day
+        found[closed] = self.established.draw(rng, strolls.category[closed])
+        merchant[away] = found
         return merchant
 
-    def wander(self, rng: np.random.Generator, errands: Errands) -> NDArray[np.int64]:
-        """Any merchant of the category that is open on the day, whatever its popularity and distance."""
-        return self._open(rng, errands, self.all_alike.draw(rng, errands.category))
-
-    def _open(
-        self, rng: np.random.Generator, errands: Errands, merchant: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """The merchants, those closed on the day replaced by established ones."""
-        closed = self.population.merchants.opened_day[merchant] > errands.day
-        merchant[closed] = self.established.draw(rng, errands.category[closed])
+    def wander(self, rng: np.random.Generator, day: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Any merchant at all for each purchase, whatever its category, popularity and distance; open on `day`."""
+        opened = self.population.merchants.opened_day
+        merchant = rng.integers(0, len(opened), len(day))
+        closed = opened[merchant] > day
+        merchant[closed] = rng.choice(self.established.merchant, int(closed.sum()))
         return merchant
 
 

@@ -45,12 +45,22 @@ fn a_plain_request_is_read_in_the_order_of_the_signature() {
 
 #[test]
 fn what_the_triton_client_sends_is_taken() {
-    let body = r#"{"id":"1","inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[0.10000000149011612,0.5,2.0]},
-        {"name":"y","shape":[1],"datatype":"INT64","data":[1]}],"outputs":[{"name":"score","parameters":{"binary_data":false}}],
-        "parameters":{"sequence_id":0,"priority":0,"timeout":0}}"#;
-    let request = parse(body).expect("valid");
+    let inputs = r#""inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[0.10000000149011612,0.5,2.0]},{"name":"y","shape":[1],"datatype":"INT64","data":[1]}]"#;
+    let outputs = r#""outputs":[{"name":"score","parameters":{"binary_data":false}}]"#;
+    let request = parse(&format!(r#"{{"id":"1",{inputs},{outputs},"parameters":{{"timeout":1000,"unit":"c1"}}}}"#))
+        .expect("valid");
     assert!(matches!(&request.inputs[0].data, Data::Fp32(v) if v[..] == [0.1, 0.5, 2.0]));
-    assert_eq!(request.timeout_us, None, "0 means no limit");
+    assert_eq!(
+        (request.outputs, request.timeout_us, request.unit.as_deref()),
+        (Some(vec![0]), Some(1_000), Some("c1"))
+    );
+    // What it sends when no output is named. It reads a JSON answer as well.
+    let request = parse(&format!(r#"{{{inputs},"parameters":{{"binary_data_output":true}}}}"#)).expect("valid");
+    assert_eq!((request.outputs, request.timeout_us, request.unit), (None, None, None));
+    let mut binary = br#"{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","parameters":{"binary_data_size":12}}],"parameters":{"binary_data_output":true}}"#.to_vec();
+    binary.extend_from_slice(&[0xCD, 0xCC, 0xCC, 0x3D, 0, 0, 0, 0x3F, 0, 0, 0, 0x40]);
+    let error = parse_infer(&binary, &[spec("x", Datatype::Fp32, &[-1, 3])], &[], 4).expect_err("binary");
+    assert_eq!(error.code, Code::Unsupported);
 }
 
 #[test]
@@ -93,6 +103,7 @@ fn a_known_member_is_there_once() {
         format!(r#"{{"inputs":[{X},{Y}],"inputs":[]}}"#),
         format!(r#"{{"inputs":[{},{Y}]}}"#, X.replace(r#""data""#, r#""data":[1,2,3],"data""#)),
         format!(r#"{{"inputs":[{},{Y}]}}"#, X.replace(r#""shape""#, r#""shape":[1,3],"shape""#)),
+        format!(r#"{{"inputs":[{},{Y}]}}"#, X.replace("[1,2,3]", r#"[1,2,3],"shape":[1,3]"#)),
         format!(r#"{{"inputs":[{X},{Y}],"parameters":{{"unit":"a","unit":"b"}}}}"#),
     ] {
         let (code, message) = refused(&body);
@@ -147,7 +158,12 @@ fn rows_agree_and_are_bounded_before_data_is_read() {
 #[test]
 fn shapes_whose_product_overflows_are_refused() {
     let inputs = [spec("x", Datatype::Fp32, &[-1, -1, -1])];
-    for shape in ["[4,9223372036854775807,9223372036854775807]", "[4,65536,65536]", "[4,18446744073709551615,0]"] {
+    for shape in [
+        "[4,9223372036854775807,9223372036854775807]",
+        "[4,65536,65536]",
+        "[4,18446744073709551615,0]",
+        "[4,0,18446744073709551615]",
+    ] {
         let body = format!(r#"{{"inputs":[{{"name":"x","shape":{shape},"datatype":"FP32","data":[1]}}]}}"#);
         let error = parse_infer(body.as_bytes(), &inputs, &[], 4).expect_err("too many");
         assert_eq!(error.code, Code::WrongShape);
@@ -221,7 +237,9 @@ fn parameters_name_unit_and_timeout() {
     let unit = |parameters: &str| parse(parameters).expect("valid").unit;
     assert_eq!(unit(r#"{"unit":42}"#).as_deref(), Some("42"));
     assert_eq!(unit(r#"{"unit":null}"#), None);
-    assert_eq!(parse(r#"{"timeout":1.5e3}"#).expect("valid").timeout_us, Some(1_500));
+    let timeout = |text: &str| parse(&format!(r#"{{"timeout":{text}}}"#)).expect("valid").timeout_us;
+    assert_eq!((timeout("1.5e3"), timeout("0.1"), timeout("1e400")), (Some(1_500), Some(1), Some(u64::MAX)));
+    assert_eq!((timeout("0"), timeout("null")), (None, None), "no limit");
     for wrong in [r#"{"unit":1.5}"#, r#"{"unit":true}"#, r#"{"timeout":-1}"#, r#"{"timeout":"1"}"#] {
         assert_eq!(parse(wrong).expect_err(wrong).code, Code::MalformedRequest);
     }

@@ -194,6 +194,8 @@ fn a_signature_that_carries_no_records_says_so() {
     assert_eq!(refused(|signature| signature.features[0].tensor = "none".into()), Code::ModelInvalid);
     assert_eq!(refused(|signature| signature.inputs[0].shape = vec![-1, -1]), Code::ModelInvalid);
     assert_eq!(refused(|signature| signature.inputs[0].shape = vec![-1, 4]), Code::ModelInvalid);
+    assert_eq!(refused(|signature| signature.features[0].column = 1), Code::ModelInvalid);
+    assert_eq!(refused(|signature| signature.features[0].name = "age".into()), Code::ModelInvalid);
 }
 
 #[test]

@@ -39,7 +39,7 @@ const SCALES: [u64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_
 
 impl<'a> Number<'a> {
     /// The number that begins at `start`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(bytes: &'a [u8], start: usize) -> Result<Self, Stop> {
         let negative = byte(bytes, start) == b'-';
         let whole = start + usize::from(negative);
@@ -77,7 +77,7 @@ impl<'a> Number<'a> {
     }
 
     /// The nearest double; infinite where it is beyond the largest.
-    #[inline]
+    #[inline(always)]
     pub fn to_f64(&self) -> f64 {
         if self.exact
             && self.mantissa <= 1 << 53
@@ -91,7 +91,7 @@ impl<'a> Number<'a> {
     }
 
     /// The nearest single; infinite where it is beyond the largest.
-    #[inline]
+    #[inline(always)]
     pub fn to_f32(&self) -> f32 {
         if self.exact
             && let Some(power) = POWERS.get(self.exponent.unsigned_abs() as usize)
@@ -109,13 +109,13 @@ impl<'a> Number<'a> {
         fast_float2::parse(self.text).unwrap_or(f32::NAN)
     }
 
-    #[inline]
+    #[inline(always)]
     fn signed(&self, magnitude: f64) -> f64 {
         if self.negative { -magnitude } else { magnitude }
     }
 
     /// The value if it is exactly an integer, however it is written (`1000`, `1e3`, `1000.0`).
-    #[inline]
+    #[inline(always)]
     pub fn to_integer(&self) -> Result<i128, NotAnInteger> {
         let magnitude = if self.exact && self.exponent == 0 { i128::from(self.mantissa) } else { self.magnitude()? };
         Ok(if self.negative { -magnitude } else { magnitude })
@@ -148,13 +148,13 @@ impl<'a> Number<'a> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn byte(bytes: &[u8], at: usize) -> u8 {
     bytes.get(at).copied().unwrap_or(0)
 }
 
 /// Reads decimal digits from `at` on; gives their end and `value` with them appended (modulo 2^64).
-#[inline]
+#[inline(always)]
 fn digits(bytes: &[u8], mut at: usize, mut value: u64) -> (usize, u64) {
     while let Some(chunk) = bytes.get(at..at + 8).and_then(|c| <[u8; 8]>::try_from(c).ok()) {
         // Each byte becomes its digit; a byte that is none gets its high bit set in `others`.
@@ -178,7 +178,7 @@ fn digits(bytes: &[u8], mut at: usize, mut value: u64) -> (usize, u64) {
 }
 
 /// The value of eight digits, the first in the lowest byte: pairs, then fours, then all, each by one multiplication.
-#[inline]
+#[inline(always)]
 fn eight(word: u64) -> u64 {
     const MASK: u64 = 0x0000_00FF_0000_00FF;
     let pairs = word.wrapping_mul(10).wrapping_add(word >> 8);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fairlead.bundle import open_bundle, pack_model
+from fairlead.bundle import open_bundle, pack_model, verify
 from fairlead.bundle.frames import Frame, decode_tensors, encode_tensors, read_frame, write_frame
 from fairlead.schema.signature import TensorSpec
 
@@ -59,7 +60,7 @@ def bundle(tmp_path_factory) -> Path:
 
 @contextmanager
 def worker(bundle: Path, *arguments: str, **environment: str):
-    home = str(Path(__file__).parents[3] / "python")
+    home = str(Path(__file__).parents[2] / "python")
     process = subprocess.Popen(
         [sys.executable, "-m", "fairlead.worker", "--bundle", str(bundle), *arguments],
         stdin=subprocess.PIPE,
@@ -167,8 +168,6 @@ def refused(bundle: Path, *arguments: str) -> dict[str, str]:
 
 
 def test_a_changed_bundle_is_refused_and_the_file_named(bundle, tmp_path):
-    import shutil
-
     copy = Path(shutil.copytree(bundle, tmp_path / "a" / "b" / bundle.name))
     code = copy / "code" / "trouble.py"
     code.write_text(code.read_text() + "\n")
@@ -182,11 +181,11 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
     assert refused(tmp_path / "a" / "b")["code"] == "bundle_corrupt"
 
 
-def test_a_pickle_is_refused_without_trust(table, tmp_path):
+def test_a_pickle_is_refused_without_trust(tmp_path):
     from sklearn.ensemble import IsolationForest
 
-    numbers = np.column_stack([table["amount"], table["age"]])
-    data = {"amount": table["amount"], "age": table["age"]}
+    numbers = np.random.default_rng(1).normal(size=(100, 2))
+    data = {"amount": numbers[:, 0], "age": numbers[:, 1]}
     forest = IsolationForest(n_estimators=5, random_state=1).fit(numbers)
     path = pack_model(forest, name="odd", data=data, out=tmp_path / "a" / "b").path
     assert open_bundle(path).manifest.requires_trust
@@ -196,8 +195,6 @@ def test_a_pickle_is_refused_without_trust(table, tmp_path):
 
 
 def test_running_a_bundle_adds_no_file_to_it(bundle):
-    from fairlead.bundle import verify
-
     with worker(bundle) as process:
         read_frame(process.stdout)
         ask(process, [1])
