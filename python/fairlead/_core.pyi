@@ -3,6 +3,16 @@
 from collections.abc import Callable
 from typing import Final
 
+__all__ = [
+    "CoreError",
+    "__version__",
+    "check_document",
+    "error_catalogue",
+    "init_logging",
+    "metric_catalogue",
+    "serve",
+]
+
 __version__: Final[str]
 
 class CoreError(Exception):

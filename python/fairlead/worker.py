@@ -18,6 +18,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 sys.dont_write_bytecode = True  # a bundle is immutable: importing its code must not add a file to it
 
 import argparse  # noqa: E402
+import ctypes  # noqa: E402
 import resource  # noqa: E402
 import signal  # noqa: E402
 import traceback  # noqa: E402
@@ -34,6 +35,8 @@ from fairlead.errors import FairleadError  # noqa: E402
 from fairlead.schema.signature import Signature  # noqa: E402
 
 MEMORY_VARIABLE = "FAIRLEAD_WORKER_MEMORY_MB"
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 _MEGABYTE = 1024 * 1024
 
 
@@ -52,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trust-pickle", action="store_true", help="load a model that has to be unpickled")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    end_with_parent()
     requests, replies = take_streams()
     try:
         predictor = load(options.bundle, trust_pickle=options.trust_pickle)
@@ -68,6 +72,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"worker: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the server dies.
+
+    The end of stdin says so too, but only to a worker that reads it: one that is inside the model does not. Elsewhere
+    than on Linux that is all there is.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os._exit(1)
 
 
 def take_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -72,6 +72,27 @@ def test_an_error_in_a_pipeline_does_not_disturb_its_neighbours(server: Server) 
     assert (twice(answers[0]), twice(answers[3])) == ([2.0], [4.0])
 
 
+CLOSING = {"Connection": "close"}
+
+
+@pytest.mark.parametrize(
+    "behind", [request(PATH, body(3)), b"garbage\r\n\r\n", b""], ids=["request", "garbage", "nothing"]
+)
+def test_no_answer_is_lost_to_a_close(server: Server, behind: bytes) -> None:
+    with Wire(server.address) as wire:
+        wire.send(request(PATH, body(1)) + request(PATH, body(2), headers=CLOSING) + behind)
+        assert [twice(wire.read()), twice(wire.read())] == [[2.0], [4.0]]
+        assert wire.ended()
+
+
+def test_no_answer_is_lost_to_what_follows_it(server: Server) -> None:
+    with Wire(server.address) as wire:
+        wire.send(request(PATH, body(1)) + b"garbage\r\n\r\n")
+        assert twice(wire.read()) == [2.0]
+        assert wire.read().status == 400
+        assert wire.ended()
+
+
 @pytest.mark.parametrize("size", [1, 7, 1_000_000])
 def test_a_body_may_come_in_chunks(server: Server, size: int) -> None:
     with Wire(server.address) as wire:

@@ -15,6 +15,10 @@ from tests.serverkit.graphs import doubling
 from tests.serverkit.models import Workshop
 from tests.serverkit.server import Launch, Server
 from tests.serverkit.snapshots import endpoint, snapshot
+from tests.serverkit.waiting import until
+
+Ports = tuple[tuple[str, str], tuple[str, str]]
+"""Name and datatype of the input, and of the output, that a signature claims."""
 
 
 def refused_at_start(folder: Path, bundle: Path, code: str, *named: str) -> None:
@@ -87,26 +91,19 @@ def test_a_bundle_that_is_not_the_one_asked_for(serve: Serve, models: Workshop) 
 
 
 @pytest.mark.parametrize(
-    ("inputs", "outputs", "named"),
+    ("ports", "named"),
     [
-        ([("y", "FP32")], [("twice", "FP32")], "y"),
-        ([("x", "FP64")], [("twice", "FP32")], "FP64"),
-        ([("x", "FP32")], [("thrice", "FP32")], "thrice"),
-        ([("x", "FP32")], [("twice", "BYTES")], "BYTES"),
+        ((("y", "FP32"), ("twice", "FP32")), "input x"),
+        ((("x", "FP64"), ("twice", "FP32")), "FP64"),
+        ((("x", "FP32"), ("thrice", "FP32")), "thrice"),
+        ((("x", "FP32"), ("twice", "BYTES")), "BYTES"),
     ],
 )
 def test_a_signature_that_is_not_the_graphs(
-    serve: Serve,
-    models: Workshop,
-    tmp_path: Path,
-    inputs: list[tuple[str, str]],
-    outputs: list[tuple[str, str]],
-    named: str,
+    serve: Serve, models: Workshop, tmp_path: Path, ports: Ports, named: str
 ) -> None:
-    def specs(ports: list[tuple[str, str]]) -> list[TensorSpec]:
-        return [TensorSpec(name=name, datatype=Datatype(kind), shape=[-1]) for name, kind in ports]
-
-    bundle = written(tmp_path, "broken", Signature(inputs=specs(inputs), outputs=specs(outputs)), doubling()[0])
+    taken, given = ([TensorSpec(name=name, datatype=Datatype(kind), shape=[-1])] for name, kind in ports)
+    bundle = written(tmp_path, "broken", Signature(inputs=taken, outputs=given), doubling()[0])
     everywhere(serve, models, tmp_path, bundle, "model_invalid", named)
 
 
@@ -138,7 +135,5 @@ def test_nothing_of_a_refused_snapshot_is_left_running(serve: Serve, models: Wor
     for generation in range(2, 5):
         wanted = [endpoint("moody", models.moody.bundle), endpoint("binary", models.successor.bundle), bad]
         assert server.put(snapshot(*wanted, generation=generation)).json()["code"] == "bundle_missing"
-    from tests.serverkit.waiting import until
-
     until(lambda: server.processes.descendants().living() == workers, "the workers of refused snapshots end")
     until(lambda: server.processes.threads() == threads, f"the threads of refused snapshots end, as {threads}")

@@ -15,6 +15,9 @@ from tests.serverkit.models import Workshop
 from tests.serverkit.server import Launch, Server
 from tests.serverkit.snapshots import snapshot
 
+WORDS = 8_000
+"""Characters of what a server has said that a failure shows."""
+
 _RUNNING: list[Server] = []
 
 MakeFolder = Callable[[], Path]
@@ -84,5 +87,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.failed:
         for server in _RUNNING:
-            report.sections.append((f"the server's words ({server.launch.folder.name})", server.stderr()[-8_000:]))
+            report.sections.append((f"words of {server.launch.folder.name}", server.stderr()[-WORDS:]))
     return report

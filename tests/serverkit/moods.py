@@ -19,10 +19,12 @@ DIE = 1
 HANG = 2
 DEVOUR = 3
 RAISE = 4
+TOIL = 5
 
 EXIT_CODE = 86
 """What a worker that was asked to die exits with."""
 PIECE = 32 * 1024 * 1024
+TOIL_SECONDS = 0.005
 LAST_WORDS = "no such amount"
 
 
@@ -37,6 +39,8 @@ def answer(batch: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         _devour()
     if RAISE in wishes:
         raise ValueError(LAST_WORDS)
+    if TOIL in wishes:
+        _toil()
     while HANG in wishes:
         time.sleep(0.05)
     return batch["amount"] * 2.0
@@ -53,3 +57,9 @@ def _devour() -> None:
     eaten = []
     while True:
         eaten.append(np.ones(PIECE, dtype=np.uint8))
+
+
+def _toil() -> None:
+    done = time.perf_counter() + TOIL_SECONDS
+    while time.perf_counter() < done:
+        pass

@@ -53,15 +53,17 @@ impl Answerer {
     /// Answers an Open Inference Protocol `infer` request with its JSON body.
     pub async fn infer(&self, plan: &Plan, call: Call<'_>) -> Result<Vec<u8>> {
         let (endpoint, variant) = find(plan, &call)?;
+        let account = Account::open(&variant.core, call.received);
         let outcome = self.infer_on(endpoint, variant, &call).await;
-        count(&variant.core, call.received, outcome)
+        account.close(outcome)
     }
 
     /// Answers a request with named records.
     pub async fn predict(&self, plan: &Plan, call: Call<'_>) -> Result<Vec<u8>> {
         let (endpoint, variant) = find(plan, &call)?;
+        let account = Account::open(&variant.core, call.received);
         let outcome = self.predict_on(endpoint, variant, &call).await;
-        count(&variant.core, call.received, outcome)
+        account.close(outcome)
     }
 
     async fn infer_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
@@ -204,13 +206,35 @@ fn admit_early(endpoint: &Endpoint, variant: &Variant) -> Result<()> {
     Ok(())
 }
 
-fn count(core: &Core, received: Instant, outcome: Result<Vec<u8>>) -> Result<Vec<u8>> {
-    match &outcome {
-        Ok(_) => {
-            core.metrics.ok.inc();
-        }
-        Err(error) => core.metrics.count_error(error.code.name()),
+/// Counts a request exactly once: as answered, as an error, or, where its future is dropped, as abandoned.
+struct Account<'c> {
+    core: &'c Core,
+    received: Instant,
+    settled: bool,
+}
+
+impl<'c> Account<'c> {
+    fn open(core: &'c Core, received: Instant) -> Self {
+        Self { core, received, settled: false }
     }
-    core.metrics.request_duration.observe(received.elapsed());
-    outcome
+
+    fn close(mut self, outcome: Result<Vec<u8>>) -> Result<Vec<u8>> {
+        self.settled = true;
+        match &outcome {
+            Ok(_) => {
+                self.core.metrics.ok.inc();
+            }
+            Err(error) => self.core.metrics.count_error(error.code.name()),
+        }
+        self.core.metrics.request_duration.observe(self.received.elapsed());
+        outcome
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.core.metrics.abandoned.inc();
+        }
+    }
 }

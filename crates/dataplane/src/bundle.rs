@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Error, Result};
 use crate::wire::bundle::{Engine, Manifest, Signature};
+use crate::wire::check;
 
 /// A verified bundle.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub fn open(directory: &Path, expected: Option<&str>) -> Result<Bundle> {
     }
     check_digest_file(directory, &sha256)?;
     let manifest: Manifest = parse(directory, "manifest.json", &manifest_bytes)?;
+    check::manifest(&manifest).map_err(|what| corrupt(directory, "manifest.json", &what))?;
     let wanted = match &manifest.engine {
         Engine::Onnx(engine) => Some(engine.file.clone()),
         Engine::Python(_) => None,
@@ -63,6 +65,7 @@ pub fn open(directory: &Path, expected: Option<&str>) -> Result<Bundle> {
         }
     }
     let signature = signature.ok_or_else(|| corrupt(directory, "signature.json", "the manifest does not list it"))?;
+    check::signature(&signature).map_err(|what| corrupt(directory, "signature.json", &what))?;
     if let Some(file) = wanted.filter(|_| model.is_none()) {
         return Err(corrupt(directory, &file, "the manifest does not list the engine's file"));
     }

@@ -19,6 +19,7 @@ pub enum Code {
     ValidationFailed,
     TooManyRows,
     BodyTooLarge,
+    RequestTimeout,
     UnknownEndpoint,
     UnknownVersion,
     UnknownRoute,
@@ -43,7 +44,7 @@ pub enum Code {
 }
 
 /// `(code, name, HTTP status, gRPC status)`, one row for each code.
-pub const CATALOGUE: [(Code, &str, u16, &str); 32] = [
+pub const CATALOGUE: [(Code, &str, u16, &str); 33] = [
     (Code::MalformedRequest, "malformed_request", 400, "INVALID_ARGUMENT"),
     (Code::UnknownInput, "unknown_input", 400, "INVALID_ARGUMENT"),
     (Code::MissingInput, "missing_input", 400, "INVALID_ARGUMENT"),
@@ -55,6 +56,7 @@ pub const CATALOGUE: [(Code, &str, u16, &str); 32] = [
     (Code::ValidationFailed, "validation_failed", 422, "INVALID_ARGUMENT"),
     (Code::TooManyRows, "too_many_rows", 413, "INVALID_ARGUMENT"),
     (Code::BodyTooLarge, "body_too_large", 413, "INVALID_ARGUMENT"),
+    (Code::RequestTimeout, "request_timeout", 408, "DEADLINE_EXCEEDED"),
     (Code::UnknownEndpoint, "unknown_endpoint", 404, "NOT_FOUND"),
     (Code::UnknownVersion, "unknown_version", 404, "NOT_FOUND"),
     (Code::UnknownRoute, "unknown_route", 404, "NOT_FOUND"),

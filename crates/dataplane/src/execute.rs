@@ -86,7 +86,7 @@ async fn answer_one(core: &Arc<Core>, lane: &Lane, engine: &mut Engine, place: P
     let cut = lane.cut(max_rows);
     let mut post = Post { core, place, mail: Vec::new() };
     let any = !cut.jobs.is_empty();
-    post.refuse_late(core, cut.expired, cut.abandoned);
+    post.refuse_late(cut.expired);
     if any {
         answer_batch(&mut post, engine, cut.jobs).await;
     }
@@ -290,8 +290,7 @@ impl Post<'_> {
         }
     }
 
-    fn refuse_late(&mut self, core: &Core, expired: Vec<Job>, abandoned: usize) {
-        core.metrics.abandoned.inc_by(abandoned as u64);
+    fn refuse_late(&mut self, expired: Vec<Job>) {
         for job in expired {
             let waited = job.received.elapsed().as_millis();
             let error = Error::new(Code::DeadlineExceeded, format!("waited {waited} ms, past the request's deadline"));

@@ -136,7 +136,7 @@ pub struct Cut {
     pub rows: usize,
     /// Past their deadline while they waited.
     pub expired: Vec<Job>,
-    /// Their client has gone.
+    /// Their client has gone; counted where the answer would have been written.
     pub abandoned: usize,
 }
 
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn later() -> Instant {
-        Instant::now() + Duration::from_secs(60)
+        Instant::now() + Duration::from_mins(1)
     }
 
     #[test]
@@ -282,9 +282,9 @@ mod tests {
         let lane = Lane::default();
         let (gone, answer) = job(1, 2, later());
         drop(answer);
-        let (late, _a) = job(1, 2, Instant::now());
+        let (overdue, _a) = job(1, 2, Instant::now());
         let (good, _b) = job(1, 2, later());
-        for job in [gone, late, good] {
+        for job in [gone, overdue, good] {
             lane.push(job).expect("open");
         }
         let cut = lane.cut(8);

@@ -18,9 +18,10 @@ use crate::lane::{Admission, Lane};
 use crate::log::{Log, Stream, StreamSpec};
 use crate::metrics::Metrics;
 use crate::model::Model;
-use crate::plan::{self, Endpoint, Lanes, Plan, Variant};
+use crate::plan::{Endpoint, Lanes, Plan, Variant};
 use crate::tensor::Tensor;
 use crate::wire::bundle::{self as wire, OnnxEngine, PythonEngine};
+use crate::wire::check;
 use crate::wire::records::RecordPlan;
 use crate::wire::snapshot::{self, Dispatch, Role, Snapshot};
 
@@ -50,7 +51,7 @@ impl Loader {
     ///
     /// Blocks; call it from a thread that serves nobody.
     pub fn build(&self, snapshot: &Snapshot, old: &Plan) -> Result<Plan> {
-        plan::check(snapshot)?;
+        check::snapshot(snapshot).map_err(|what| Error::new(Code::SnapshotInvalid, what))?;
         let mut endpoints = FxHashMap::default();
         for spec in &snapshot.endpoints {
             let endpoint = self.endpoint(spec, old)?;
@@ -119,7 +120,8 @@ impl Loader {
     }
 
     fn core(&self, endpoint: &snapshot::Endpoint, spec: &snapshot::Variant, bundle: &Bundle) -> Result<Core> {
-        let model = Model::new(bundle.signature.clone())?;
+        let mut model = Model::new(bundle.signature.clone())?;
+        model.zero_bytes = !matches!(bundle.manifest.engine, wire::Engine::Onnx(_));
         let metrics = self.metrics.variant(&endpoint.name, &spec.version, &model);
         let role = spec.role.name();
         let stream = Stream::new(StreamSpec {

@@ -57,7 +57,7 @@ pub const CATALOGUE: &[Spec] = &[
         &["endpoint", "version", "field"],
     ),
     spec("fairlead_score", "histogram", "Score of each row, where it is a probability", MODEL),
-    spec("fairlead_abandoned_total", "counter", "Requests skipped because their client had gone", MODEL),
+    spec("fairlead_abandoned_total", "counter", "Requests whose client left before the answer", MODEL),
     spec("fairlead_batches_total", "counter", "Calls of the model", MODEL),
     spec("fairlead_request_duration_seconds", "histogram", "From the request's arrival to its answer", MODEL),
     spec("fairlead_queue_duration_seconds", "histogram", "From the request's arrival to the start of its batch", MODEL),
@@ -178,7 +178,7 @@ impl Metrics {
         register(registry, "fairlead_snapshots_total", &self.snapshots);
     }
 
-    /// The exposition (OpenMetrics text, which Prometheus reads).
+    /// The exposition (`OpenMetrics` text, which Prometheus reads).
     pub fn render(&self) -> String {
         let mut text = String::new();
         if encode(&mut text, &self.registry.lock()).is_err() {

@@ -1,5 +1,7 @@
 //! A signature compiled for the hot path: names become indices, allowed values become bounds and sets.
 
+use std::fmt::Write as _;
+
 use rustc_hash::FxHashSet;
 
 use crate::error::{Code, Error, Result};
@@ -55,6 +57,8 @@ pub struct Model {
     /// `columns[tensor][column]` is the index of the feature there.
     pub columns: Vec<Vec<u16>>,
     pub decision: Option<DecisionRule>,
+    /// Whether text may hold zero bytes; the engine says so.
+    pub zero_bytes: bool,
 }
 
 impl Model {
@@ -80,7 +84,7 @@ impl Model {
         }
         let decision = signature.decision.as_ref().map(|_| compile_decision(&signature)).transpose()?;
         let feature_names = features.iter().map(|feature| feature.name.clone()).collect();
-        Ok(Self { signature, features, feature_names, columns, decision })
+        Ok(Self { signature, features, feature_names, columns, decision, zero_bytes: true })
     }
 
     /// A valid row of plausible values, `rows` times: what a model is warmed with.
@@ -216,9 +220,9 @@ fn expected(spec: &FeatureSpec) -> String {
     }
     .to_owned();
     match (spec.minimum, spec.maximum) {
-        (Some(low), Some(high)) => text.push_str(&format!(" from {low} to {high}")),
-        (Some(low), None) => text.push_str(&format!(" >= {low}")),
-        (None, Some(high)) => text.push_str(&format!(" <= {high}")),
+        (Some(low), Some(high)) => drop(write!(text, " from {low} to {high}")),
+        (Some(low), None) => drop(write!(text, " >= {low}")),
+        (None, Some(high)) => drop(write!(text, " <= {high}")),
         (None, None) => {}
     }
     if let Some(categories) = &spec.categories {

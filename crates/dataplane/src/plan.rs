@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::execute::Core;
 use crate::lane::{Admission, Lane};
 use crate::wire::records::RecordPlan;
-use crate::wire::snapshot::{self, Role, Snapshot, Validation};
+use crate::wire::snapshot::{Snapshot, Validation};
 
 /// The queues in front of a variant's executors.
 #[derive(Debug)]
@@ -71,7 +71,9 @@ impl Drop for Variant {
         self.core.metrics.ready.set(0);
         match &self.lanes {
             Lanes::Inline { each, bulk, .. } => {
-                each.iter().for_each(|lane| lane.close());
+                for lane in each {
+                    lane.close();
+                }
                 bulk.close();
             }
             Lanes::Shared(lane) => lane.close(),
@@ -120,77 +122,4 @@ impl Plan {
     pub fn endpoint(&self, name: &str) -> Result<&Endpoint> {
         self.endpoints.get(name).ok_or_else(|| Error::new(Code::UnknownEndpoint, format!("no endpoint named {name}")))
     }
-}
-
-/// What a snapshot must be beyond its types, as `fairlead.schema.snapshot` checks it too.
-pub fn check(snapshot: &Snapshot) -> Result<()> {
-    let invalid = |message: String| Err(Error::new(Code::SnapshotInvalid, message));
-    if snapshot.schema_version != 1 {
-        return invalid(format!("schema_version: this server speaks 1, got {}", snapshot.schema_version));
-    }
-    for (index, endpoint) in snapshot.endpoints.iter().enumerate() {
-        let name = &endpoint.name;
-        if !is_name(name) {
-            return invalid(format!("endpoints[{index}].name: letters, digits, '.', '_' and '-', got {name:?}"));
-        }
-        if snapshot.endpoints[..index].iter().any(|other| other.name == *name) {
-            return invalid(format!("endpoint {name}: the name is there twice"));
-        }
-        check_endpoint(endpoint)?;
-    }
-    Ok(())
-}
-
-fn check_endpoint(endpoint: &snapshot::Endpoint) -> Result<()> {
-    let name = &endpoint.name;
-    let invalid = |message: String| Err(Error::new(Code::SnapshotInvalid, format!("endpoint {name}: {message}")));
-    let champions = endpoint.variants.iter().filter(|variant| variant.role == Role::Champion).count();
-    if champions != 1 {
-        return invalid(format!("exactly one champion, got {champions}"));
-    }
-    for (index, variant) in endpoint.variants.iter().enumerate() {
-        if !is_name(&variant.version) {
-            return invalid(format!("version: letters, digits, '.', '_' and '-', got {:?}", variant.version));
-        }
-        if endpoint.variants[..index].iter().any(|other| other.version == variant.version) {
-            return invalid(format!("version {} is there twice", variant.version));
-        }
-        if variant.bundle.path.is_empty() {
-            return invalid("bundle.path is empty".to_owned());
-        }
-        if let Some(sha256) = &variant.bundle.sha256
-            && !(sha256.len() == 64 && sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-        {
-            return invalid(format!("bundle.sha256: 64 lower-case hex digits, got {sha256:?}"));
-        }
-    }
-    check_numbers(endpoint)
-}
-
-fn check_numbers(endpoint: &snapshot::Endpoint) -> Result<()> {
-    let (batching, engine) = (&endpoint.batching, &endpoint.engine);
-    let workers = engine.workers.unwrap_or(1) as u64;
-    let threads = u64::from(engine.intra_op_threads.unwrap_or(1));
-    let bounds = [
-        ("deadline_ms", endpoint.deadline_ms, 3_600_000),
-        ("batching.max_rows", batching.max_rows as u64, u64::MAX),
-        ("batching.queue_rows", batching.queue_rows as u64, u64::MAX),
-        ("engine.instances", engine.instances as u64, 256),
-        ("engine.workers", workers, 256),
-        ("engine.intra_op_threads", threads, 256),
-    ];
-    for (field, value, most) in bounds {
-        if value < 1 || value > most {
-            let message = format!("endpoint {}: {field} must be from 1 to {most}, got {value}", endpoint.name);
-            return Err(Error::new(Code::SnapshotInvalid, message));
-        }
-    }
-    Ok(())
-}
-
-/// The pattern `^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`.
-fn is_name(text: &str) -> bool {
-    text.len() <= 100
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

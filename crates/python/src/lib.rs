@@ -6,9 +6,10 @@ use pyo3::prelude::*;
 
 use fairlead_dataplane::error::{CATALOGUE, Error};
 use fairlead_dataplane::wire::bundle::{Manifest, Signature};
+use fairlead_dataplane::wire::check;
 use fairlead_dataplane::wire::options::ServeOptions;
 use fairlead_dataplane::wire::snapshot::Snapshot;
-use fairlead_dataplane::{metrics, model, plan, serve as server};
+use fairlead_dataplane::{metrics, serve as server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -35,7 +36,7 @@ fn serve(py: Python<'_>, options: &str, started: Py<PyAny>) -> PyResult<bool> {
             }
         });
     };
-    py.detach(|| server::serve(options, tell)).map_err(|error| raise(&error))
+    py.detach(|| server::serve(&options, tell)).map_err(|error| raise(&error))
 }
 
 /// Structured JSON logs on stderr, at `filter` (`info`, `fairlead=debug`, ...).
@@ -44,26 +45,27 @@ fn init_logging(filter: &str) {
     server::init_logging(filter);
 }
 
+fn checked<T>(json: &str, check: impl Fn(&T) -> check::Verdict) -> PyResult<serde_json::Value>
+where
+    T: serde::de::DeserializeOwned + serde::Serialize,
+{
+    let document: T = parse(json)?;
+    check(&document).map_err(PyValueError::new_err)?;
+    serde_json::to_value(document).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 /// Parses a document as the data plane does and gives it back as canonical JSON.
 #[pyfunction]
 fn check_document(kind: &str, json: &str) -> PyResult<String> {
     let value = match kind {
-        "snapshot" => {
-            let snapshot: Snapshot = parse(json)?;
-            plan::check(&snapshot).map_err(|error| PyValueError::new_err(error.message))?;
-            serde_json::to_value(snapshot)
-        }
-        "signature" => {
-            let signature: Signature = parse(json)?;
-            model::Model::new(signature.clone()).map_err(|error| PyValueError::new_err(error.message))?;
-            serde_json::to_value(signature)
-        }
-        "manifest" => serde_json::to_value(parse::<Manifest>(json)?),
-        "serve_options" => serde_json::to_value(parse::<ServeOptions>(json)?),
+        "snapshot" => checked::<Snapshot>(json, check::snapshot),
+        "signature" => checked::<Signature>(json, check::signature),
+        "manifest" => checked::<Manifest>(json, check::manifest),
+        "serve_options" => checked::<ServeOptions>(json, check::serve_options),
         other => return Err(PyValueError::new_err(format!("no document kind {other}"))),
-    };
-    // serde_json's map is sorted by key: to_string of a Value is canonical.
-    value.map(|value| value.to_string()).map_err(|error| PyValueError::new_err(error.to_string()))
+    }?;
+    // A serde_json map is sorted by key: the text of a Value is canonical.
+    Ok(value.to_string())
 }
 
 /// `[{"code", "http", "grpc"}]` as JSON.

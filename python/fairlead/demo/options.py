@@ -18,14 +18,14 @@ class Pace:
     """Requests a second of the open loop."""
     steady_seconds: float
     rush_seconds: float
-    """Longest time of each stretch at full speed."""
+    """Time of each stretch at full speed."""
     rush_rows: int
-    """Most requests of each stretch at full speed."""
+    """Most different rows of each stretch at full speed; they are sent again when they run out."""
     connections: int = 16
 
 
-FULL = Pace(cards=20_000, trees=200, steady_rate=500.0, steady_seconds=10.0, rush_seconds=15.0, rush_rows=80_000)
-FAST = Pace(cards=3_000, trees=60, steady_rate=200.0, steady_seconds=3.0, rush_seconds=3.0, rush_rows=10_000)
+FULL = Pace(cards=20_000, trees=200, steady_rate=500.0, steady_seconds=10.0, rush_seconds=6.0, rush_rows=80_000)
+FAST = Pace(cards=3_000, trees=60, steady_rate=200.0, steady_seconds=3.0, rush_seconds=2.0, rush_rows=10_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from fairlead.demo.material import Material
 from fairlead.demo.options import Pace
 from fairlead.errors import BadInputError
 
+Score = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+
 FALSE_ALARMS = 0.005
 """Share of legitimate rows that the threshold lets the model flag, measured on the validation rows."""
 
@@ -45,6 +47,8 @@ class Prototype:
     kind: str
     threshold: float
     quality: Quality
+    score: Score
+    """The notebook's own scores of the given rows."""
 
 
 def train(material: Material, pace: Pace, folder: Path) -> Prototype:
@@ -62,10 +66,7 @@ def train(material: Material, pace: Pace, folder: Path) -> Prototype:
     threshold = choose_threshold(score(seen), material.labels[seen], material.weights[seen])
     judged = material.live[0].rows
     quality = judge(score(judged), threshold, (material.labels[judged], material.weights[judged]))
-    return Prototype(source, kind, threshold, quality)
-
-
-Score = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    return Prototype(source, kind, threshold, quality, score)
 
 
 def _fit(material: Material, pace: Pace, folder: Path) -> tuple[Any, str, Score]:
@@ -118,9 +119,8 @@ def choose_threshold(scores: NDArray[np.float64], labels: NDArray[np.int8], weig
     mass = np.bincount(place, weights=weights[negative])
     above = np.cumsum(mass[::-1])[::-1] / mass.sum()
     flagged = int(np.searchsorted(-above, -FALSE_ALARMS, side="left"))
-    if flagged == 0:
-        return float(level[0])
-    upper = level[flagged] if flagged < len(level) else max(1.0, float(level[-1]))
+    # Even the highest score may be common to more than that: then the threshold lies above it.
+    upper = level[flagged] if flagged < len(level) else max(1.0, float(np.nextafter(level[-1], 2.0)))
     return float((level[flagged - 1] + upper) / 2.0)
 
 

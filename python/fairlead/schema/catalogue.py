@@ -30,6 +30,7 @@ ERRORS: tuple[ErrorSpec, ...] = (
     ErrorSpec("validation_failed", 422, "INVALID_ARGUMENT", "rows break the signature and the endpoint's validation is `reject`", "each field is named in `details`"),
     ErrorSpec("too_many_rows", 413, "INVALID_ARGUMENT", "more rows than the server takes in one request", "split the request"),
     ErrorSpec("body_too_large", 413, "INVALID_ARGUMENT", "the body is larger than the server's limit", "split the request"),
+    ErrorSpec("request_timeout", 408, "DEADLINE_EXCEEDED", "the body did not arrive in time", "send it faster, or raise the server's limit"),
     ErrorSpec("unknown_endpoint", 404, "NOT_FOUND", "no endpoint of that name", "GET /v1/endpoints lists them"),
     ErrorSpec("unknown_version", 404, "NOT_FOUND", "the endpoint has no such version", "GET /v2/models/NAME lists the versions"),
     ErrorSpec("unknown_route", 404, "NOT_FOUND", "no such path", "GET /openapi.json lists the paths"),

@@ -177,9 +177,11 @@ fn extract(spec: &TensorSpec, value: &DynValue, rows: usize) -> Result<Tensor> {
         }
     };
     let dims: Vec<usize> = shape.iter().map(|&d| d.max(0) as usize).collect();
-    if dims.first() != Some(&rows) {
+    let fixed = |(&dim, &want): (&usize, &i64)| want < 0 || dim as i64 == want;
+    let fits = dims.len() == spec.shape.len() && dims.iter().zip(&spec.shape).all(fixed);
+    if !fits || dims.first() != Some(&rows) {
         let message =
-            format!("output {} has shape {dims:?} for {rows} rows; its first dimension must be the rows", spec.name);
+            format!("output {} has shape {dims:?} for {rows} rows, the signature says {:?}", spec.name, spec.shape);
         return Err(Error::new(Code::ModelFailed, message));
     }
     Ok(Tensor { dims, data, missing: Vec::new() })

@@ -50,8 +50,8 @@ pub(super) fn build(stream: &Stream, batches: &[&Batch]) -> Result<RecordBatch, 
     columns.push(Arc::new(scores.finish()));
     let inputs: Vec<&[Tensor]> = batches.iter().map(|batch| &*batch.inputs).collect();
     let outputs: Vec<&[Tensor]> = batches.iter().map(|batch| batch.outputs.as_slice()).collect();
-    columns.push(structure(schema.field(columns.len()).data_type(), |fields| features(stream, fields, &inputs))?);
-    columns.push(structure(schema.field(columns.len()).data_type(), |fields| {
+    columns.push(structure(schema.field(columns.len()).data_type(), rows, |fields| features(stream, fields, &inputs))?);
+    columns.push(structure(schema.field(columns.len()).data_type(), rows, |fields| {
         tensors(&stream.spec().outputs, fields, &outputs)
     })?);
     RecordBatch::try_new(schema.clone(), columns)
@@ -79,11 +79,15 @@ fn violations<'a>(rows: impl Iterator<Item = &'a RowMeta> + Clone, count: usize)
     Ok(Arc::new(ListArray::try_new(item(DataType::Utf8), offsets, texts, None)?))
 }
 
-fn structure(kind: &DataType, columns: impl FnOnce(&Fields) -> Result<Vec<ArrayRef>, ArrowError>) -> Column {
+fn structure(
+    kind: &DataType,
+    rows: usize,
+    columns: impl FnOnce(&Fields) -> Result<Vec<ArrayRef>, ArrowError>,
+) -> Column {
     let DataType::Struct(fields) = kind else {
         return Err(ArrowError::SchemaError(format!("{kind} is no struct")));
     };
-    Ok(Arc::new(StructArray::try_new(fields.clone(), columns(fields)?, None)?))
+    Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns(fields)?, None, rows)?))
 }
 
 fn features(stream: &Stream, fields: &Fields, inputs: &[&[Tensor]]) -> Result<Vec<ArrayRef>, ArrowError> {
@@ -444,6 +448,16 @@ mod tests {
         let violations = built["violations"].as_list::<i32>();
         assert_eq!((violations.value_length(0), violations.value_length(1)), (0, 2));
         assert_eq!(shown(&violations.value(1), 1).as_deref(), Some("b:wrong_type"));
+    }
+
+    #[test]
+    fn a_stream_may_have_no_outputs() {
+        let mut spec = samples::stream("fraud").spec().clone();
+        spec.outputs.clear();
+        let stream = Arc::new(Stream::new(spec).expect("stream"));
+        let batch = Batch { outputs: Arc::new(vec![]), ..samples::batch(&stream, 0..3) };
+        let built = travelled(&build(&stream, &[&batch]).expect("build"));
+        assert_eq!((built.num_rows(), built["outputs"].len()), (3, 3));
     }
 
     #[test]

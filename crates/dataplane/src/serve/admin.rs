@@ -75,8 +75,10 @@ async fn dispatch(state: &Arc<State>, request: Request<Incoming>) -> Result<Answ
 }
 
 async fn put_snapshot(state: &Arc<State>, bytes: &[u8]) -> Result<Answer> {
-    let invalid = |error: serde_json::Error| Error::new(Code::SnapshotInvalid, error.to_string());
-    let snapshot: Snapshot = serde_json::from_slice(bytes).map_err(invalid)?;
+    let snapshot: Snapshot = serde_json::from_slice(bytes).map_err(|error| {
+        state.metrics.count_snapshot(Code::SnapshotInvalid.name());
+        Error::new(Code::SnapshotInvalid, error.to_string())
+    })?;
     let generation = snapshot.generation;
     let builder = Arc::clone(state);
     let built = tokio::task::spawn_blocking(move || builder.apply(&snapshot)).await;

@@ -1,4 +1,4 @@
-//! What the server says of itself: protocol metadata, the OpenAPI document, the page that shows it.
+//! What the server says of itself: protocol metadata, the `OpenAPI` document, the page that shows it.
 
 use serde_json::{Map, Value, json};
 
@@ -124,7 +124,7 @@ fn infer_schema(model: &Model) -> Value {
         "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}}}})
 }
 
-/// The OpenAPI 3.1 document, with the records of every endpoint typed after its signature.
+/// The `OpenAPI` 3.1 document, with the records of every endpoint typed after its signature.
 pub(super) fn openapi(plan: &Plan) -> Value {
     let mut paths = Map::new();
     for (path, summary) in [

@@ -105,7 +105,6 @@ pub(super) async fn handle(
     request: Request<Incoming>,
 ) -> std::result::Result<Answer, Infallible> {
     let received = Instant::now();
-    let _in_flight = InFlight::enter(&state);
     let head_only = request.method() == Method::HEAD;
     let mut answer = match dispatch(&state, &answerer, request, received).await {
         Ok(answer) => answer,
@@ -137,6 +136,7 @@ async fn dispatch(state: &State, answerer: &Answerer, request: Request<Incoming>
         other => return counted(state, read_only(state, &other, &head.method)),
     };
     let bytes = counted(state, accept(state, &head.method, &head.headers, body).await)?;
+    let _in_flight = InFlight::enter(state);
     let plan = state.plan.load_full();
     counted(state, plan.endpoint(endpoint).and_then(|endpoint| endpoint.variant(version).map(drop)))?;
     let call = Call {
@@ -171,7 +171,10 @@ async fn accept(state: &State, method: &Method, headers: &HeaderMap, body: Incom
         let message = "the binary tensor data extension (Inference-Header-Content-Length) is not there";
         return Err(Error::new(Code::Unsupported, message));
     }
-    read_body(body, state.body_bytes).await
+    let late =
+        |_| Error::new(Code::RequestTimeout, format!("the body was not there after {} ms", state.patience.as_millis()));
+    // The timer starts only where the body has not arrived with the head.
+    tokio::time::timeout(state.patience, read_body(body, state.body_bytes)).await.map_err(late)?
 }
 
 /// Reads a whole body of at most `limit` bytes; a body in one piece is not copied.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -68,13 +69,9 @@ impl IoThread {
 
 async fn receive(home: usize, duty: Duty, mut arrivals: UnboundedReceiver<Visitor>, load: Arc<AtomicUsize>) {
     let answerer = Arc::new(Answerer { home, max_rows: duty.limits.request_rows, ids: Mutex::new(Ids::default()) });
+    let patience = Duration::from_millis(duty.limits.header_timeout_ms);
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(std::time::Duration::from_millis(duty.limits.header_timeout_ms))
-        .pipeline_flush(true)
-        .writev(false);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).pipeline_flush(true).writev(false);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1_024);
     let builder = Arc::new(builder);
     while let Some(visitor) = arrivals.recv().await {
@@ -87,9 +84,9 @@ async fn receive(home: usize, duty: Duty, mut arrivals: UnboundedReceiver<Visito
         };
         load.fetch_add(1, Ordering::Relaxed);
         let (state, answerer, builder) = (Arc::clone(&duty.state), Arc::clone(&answerer), Arc::clone(&builder));
-        let (stop, load, place) = (duty.stop.clone(), Arc::clone(&load), visitor.place);
+        let (stream_stop, load, place) = (duty.stop.clone(), Arc::clone(&load), visitor.place);
         tokio::spawn(async move {
-            converse(stream, &state, &answerer, &builder, stop).await;
+            converse(stream, &state, &answerer, &builder, patience, stream_stop).await;
             load.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
@@ -101,8 +98,13 @@ async fn converse(
     state: &Arc<State>,
     answerer: &Arc<Answerer>,
     builder: &auto::Builder<TokioExecutor>,
+    patience: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
+    // Who says nothing at all is let go: until the first byte hyper does not know which protocol's timeouts to apply.
+    if tokio::time::timeout(patience, stream.readable()).await.is_err() {
+        return;
+    }
     state.metrics.connections.inc();
     let service = service_fn(|request| http::handle(Arc::clone(state), Arc::clone(answerer), request));
     let connection = builder.serve_connection(TokioIo::new(stream), service);

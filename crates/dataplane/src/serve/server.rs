@@ -27,6 +27,9 @@ use super::state::State;
 /// How long new connections are still taken after SIGTERM, while load balancers learn that this replica leaves.
 const LAME_DUCK: Duration = Duration::from_millis(250);
 
+/// How long a half-sent request may hold up the end.
+const UNFINISHED: Duration = Duration::from_secs(2);
+
 /// Told once the server listens and its models are loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
@@ -68,7 +71,7 @@ impl LastGood {
 /// Gives true where everything in flight was finished within the grace period.
 /// Errors: addresses that cannot be bound, a log that cannot be opened, a first snapshot that cannot be applied and
 /// no last good one to stand in for it.
-pub fn serve(options: ServeOptions, started: impl FnOnce(Started)) -> Result<bool> {
+pub fn serve(options: &ServeOptions, started: impl FnOnce(Started)) -> Result<bool> {
     let begun = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -80,7 +83,7 @@ pub fn serve(options: ServeOptions, started: impl FnOnce(Started)) -> Result<boo
     let admin_listener = bind(&options.admin)?;
     let port = |listener: &TcpListener| listener.local_addr().map_or(0, |address| address.port());
     let ports = (port(&listener), port(&admin_listener));
-    let house = House::build(&options, runtime.handle().clone())?;
+    let house = House::build(options, runtime.handle().clone())?;
     let finished = runtime.block_on(async {
         let admin = tokio::net::TcpListener::from_std(admin_listener).map_err(|error| internal(&error))?;
         tokio::spawn(admin::serve(admin, Arc::clone(&house.state)));
@@ -156,6 +159,7 @@ impl House {
             loaded: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             body_bytes: options.limits.body_bytes,
+            patience: Duration::from_millis(options.limits.header_timeout_ms),
             loader,
             last_good: LastGood { path: last_good },
             applying: Mutex::new(()),
@@ -194,7 +198,10 @@ impl House {
         // Nobody listens when every connection has closed already.
         let _ = self.stop.send(true);
         let open = || self.io.iter().map(|thread| thread.load.load(Ordering::Relaxed)).sum::<usize>();
-        while open() > 0 && Instant::now() < until {
+        let stopped = Instant::now();
+        // A connection that has begun a request and does not go on is no reason to wait for long.
+        let settled = || self.state.in_flight.load(Ordering::Relaxed) == 0 && stopped.elapsed() > UNFINISHED;
+        while open() > 0 && !settled() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let left = self.state.in_flight.load(Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ pub struct State {
     /// Requests being answered.
     pub in_flight: AtomicUsize,
     pub body_bytes: usize,
+    /// Longest wait for a request's body.
+    pub patience: Duration,
     pub loader: Loader,
     pub last_good: LastGood,
     /// Held while a snapshot is built: one at a time, in order.
@@ -55,7 +58,7 @@ impl State {
         let plan = self.loader.build(snapshot, &old)?;
         self.plan.store(Arc::new(plan));
         self.loaded.store(true, Ordering::Release);
-        self.metrics.snapshot_generation.set(snapshot.generation as i64);
+        self.metrics.snapshot_generation.set(snapshot.generation.cast_signed());
         self.last_good.keep(snapshot);
         tracing::info!(generation = snapshot.generation, endpoints = snapshot.endpoints.len(), "snapshot applied");
         Ok(())
@@ -70,7 +73,7 @@ impl State {
     /// The exposition, with the gauges that are kept elsewhere brought up to date.
     pub fn metrics_text(&self) -> String {
         for endpoint in self.plan.load().endpoints.values() {
-            endpoint.queue_rows.set(endpoint.admission.rows() as i64);
+            endpoint.queue_rows.set(endpoint.admission.rows().cast_signed() as i64);
             for variant in &endpoint.variants {
                 let core = &variant.core;
                 core.metrics.ready.set(i64::from(core.ready()));
@@ -81,7 +84,7 @@ impl State {
         raise(&self.metrics.log_rows, log.written_rows);
         raise(&self.metrics.log_bytes, log.written_bytes);
         raise(&self.metrics.log_lost_rows, log.lost_rows);
-        self.metrics.log_queue_rows.set(log.queued_rows as i64);
+        self.metrics.log_queue_rows.set(log.queued_rows.cast_signed() as i64);
         self.metrics.render()
     }
 }

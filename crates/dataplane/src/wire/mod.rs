@@ -4,6 +4,7 @@
 //! have no defaults, so that a default cannot diverge.
 
 pub mod bundle;
+pub mod check;
 pub mod oip;
 pub mod options;
 pub mod records;
