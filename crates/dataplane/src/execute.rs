@@ -1,6 +1,7 @@
 //! The executor: takes batches from a lane, runs the engine, scores, counts, logs and answers. One function is the
 //! whole path; where it runs (an I/O thread, a thread of its own, beside a worker process) is the plan's choice.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub struct Core {
     pub homes: Arc<[UnboundedSender<Mail>]>,
     /// Worker processes, where the engine is Python; set once they have started.
     pub workers: OnceLock<Vec<Arc<WorkerHealth>>>,
+    /// Their restarts that the metric has counted.
+    pub counted_restarts: AtomicU64,
 }
 
 /// Where an executor runs.
@@ -335,6 +338,13 @@ impl Core {
     /// True where at least one executor can take a batch: always, unless all worker processes are down.
     pub fn ready(&self) -> bool {
         self.workers.get().is_none_or(|workers| workers.iter().any(|worker| worker.alive()))
+    }
+
+    /// Brings the counter of restarts up to date; it goes on over the variants that share its labels.
+    pub fn count_restarts(&self) {
+        let now = self.worker_restarts();
+        let before = self.counted_restarts.fetch_max(now, Ordering::Relaxed);
+        self.metrics.worker_restarts.inc_by(now.saturating_sub(before));
     }
 
     /// Restarts of worker processes so far.

@@ -1,6 +1,7 @@
 //! Builds a plan from a snapshot: opens bundles, loads and warms models, starts executors. Slow, and away from requests.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -147,6 +148,7 @@ impl Loader {
             stream: Arc::new(stream),
             homes: Arc::clone(&self.homes),
             workers: OnceLock::new(),
+            counted_restarts: AtomicU64::new(0),
             model,
         })
     }

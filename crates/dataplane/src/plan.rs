@@ -68,6 +68,7 @@ impl Variant {
 impl Drop for Variant {
     /// The last request that held the plan is gone: executors finish what is queued, end, and free the model.
     fn drop(&mut self) {
+        self.core.count_restarts();
         self.core.metrics.ready.set(0);
         match &self.lanes {
             Lanes::Inline { each, bulk, .. } => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -125,6 +126,8 @@ def run(options: ServeOptions, log_level: str, as_json: bool) -> int:
         say(f"serving {names} at {url} (docs at {url}/docs, administration at {admin})")
 
     _core.init_logging(log_level)
+    # The data plane handles Ctrl-C; Python's own handler would raise KeyboardInterrupt after it has ended well.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         finished = _core.serve(options.model_dump_json(), started)
     except _core.CoreError as error:

@@ -177,7 +177,7 @@ fn extract(spec: &TensorSpec, value: &DynValue, rows: usize) -> Result<Tensor> {
         }
     };
     let dims: Vec<usize> = shape.iter().map(|&d| d.max(0) as usize).collect();
-    let fixed = |(&dim, &want): (&usize, &i64)| want < 0 || dim as i64 == want;
+    let fixed = |(&dim, &want): (&usize, &i64)| want < 0 || i64::try_from(dim) == Ok(want);
     let fits = dims.len() == spec.shape.len() && dims.iter().zip(&spec.shape).all(fixed);
     if !fits || dims.first() != Some(&rows) {
         let message =

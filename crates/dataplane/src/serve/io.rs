@@ -71,7 +71,7 @@ async fn receive(home: usize, duty: Duty, mut arrivals: UnboundedReceiver<Visito
     let answerer = Arc::new(Answerer { home, max_rows: duty.limits.request_rows, ids: Mutex::new(Ids::default()) });
     let patience = Duration::from_millis(duty.limits.header_timeout_ms);
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).pipeline_flush(true).writev(false);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).writev(false);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1_024);
     let builder = Arc::new(builder);
     while let Some(visitor) = arrivals.recv().await {

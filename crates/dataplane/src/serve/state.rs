@@ -77,7 +77,7 @@ impl State {
             for variant in &endpoint.variants {
                 let core = &variant.core;
                 core.metrics.ready.set(i64::from(core.ready()));
-                raise(&core.metrics.worker_restarts, core.worker_restarts());
+                core.count_restarts();
             }
         }
         let log = self.log.status();
