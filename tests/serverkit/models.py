@@ -156,8 +156,8 @@ class Workshop:
         import lightgbm
 
         frame, label = sample(seed)
-        settings = {"n_estimators": 20, "num_leaves": 7, "verbosity": -1, "n_jobs": 1, "seed": seed}
-        model = lightgbm.LGBMClassifier(**settings).fit(_table(frame), label)
+        model = lightgbm.LGBMClassifier(n_estimators=20, num_leaves=7, n_jobs=1, random_state=seed, verbosity=-1)
+        model.fit(_table(frame), label)
         return self._packed(model, name, {**frame, "target": label})
 
     def _packed(self, source: Any, name: str, rows: Mapping[str, Any], **options: Any) -> Model:

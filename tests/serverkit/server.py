@@ -93,19 +93,19 @@ class Server:
         self._addresses = until(self._told, "the server tells its addresses", seconds=START_SECONDS)
         return self
 
-    def _told(self) -> dict[str, Any] | None:
+    def _told(self) -> dict[str, str]:
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.stderr()}")
         try:
-            told: dict[str, Any] = json.loads(self._said.read_text())
+            told: dict[str, str] = json.loads(self._said.read_text())
         except json.JSONDecodeError:
-            return None
+            return {}
         return told
 
     @property
     def url(self) -> str:
         """Where predictions are asked for."""
-        return str(self._addresses["url"])
+        return self._addresses["url"]
 
     @property
     def address(self) -> tuple[str, int]:
@@ -126,7 +126,7 @@ class Server:
     @cached_property
     def admin(self) -> httpx.Client:
         """A client of the administration listener."""
-        return httpx.Client(base_url=str(self._addresses["admin_url"]), timeout=30.0, trust_env=False)
+        return httpx.Client(base_url=self._addresses["admin_url"], timeout=30.0, trust_env=False)
 
     def metrics(self) -> Exposition:
         """Scrape the administration listener, so that the scrape is no client connection."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +65,23 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Every live answer against the notebook's own score for that row."""
+    """Every live answer against the notebook's own score for that row.
+
+    The endpoint takes 32-bit numbers. A 64-bit value may cross a split of a tree when it is rounded, which no
+    conversion can help: so both are told, and only the first is a promise.
+    """
 
     answers: int
+    largest_difference_float32: float
+    """Against the notebook's scores of the rows as the endpoint received them."""
     largest_difference: float
+    """Against its scores of the rows as they were."""
+    rows: int
+    """Different rows among the answers."""
+    rows_apart: int
+    """Of these, rows that rounding moved by more than the tolerance of the pack."""
     changed_decisions: int
+    """Answers whose decision is not the notebook's for the row as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,8 @@ class Judge:
     prototype: Prototype
     positive: object
     """The decision that declines."""
+    tolerance: float
+    """How far a served score may be from the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +161,7 @@ def read_answers(results: Sequence[LegResult], material: Material, judge: Judge)
             declined[result.leg.stretch][answer.row] = decision == judge.positive
             served.append((answer.row, score, decision == judge.positive))
     counted = [_decisions(name, rows, material.labels) for name, rows in declined.items()]
-    return Reading(ids, duplicates, counted, dict(refusals), _agreement(served, judge))
+    return Reading(ids, duplicates, counted, dict(refusals), _agreement(served, material, judge))
 
 
 def _prediction(body: str) -> tuple[str, object, float]:
@@ -157,14 +172,27 @@ def _prediction(body: str) -> tuple[str, object, float]:
         raise EndpointError(f"not an answer to one record: {body[:200]!r}", status=OK, code="bad_answer") from error
 
 
-def _agreement(served: list[tuple[int, float, bool]], judge: Judge) -> Agreement:
+def _agreement(served: list[tuple[int, float, bool]], material: Material, judge: Judge) -> Agreement:
     if not served:
-        return Agreement(0, 0.0, 0)
+        return Agreement(0, 0.0, 0.0, 0, 0, 0)
     row, score, declined = (np.array(part) for part in zip(*served, strict=True))
     rows, place = np.unique(row, return_inverse=True)
-    expected = judge.prototype.score(rows)[place]
-    changed = declined != (expected >= judge.prototype.threshold)
-    return Agreement(len(served), float(np.abs(score - expected).max()), int(changed.sum()))
+    frame = material.features.iloc[rows]
+    raw, rounded = judge.prototype.score(frame), judge.prototype.score(as_received(frame))
+    return Agreement(
+        answers=len(served),
+        largest_difference_float32=float(np.abs(score - rounded[place]).max()),
+        largest_difference=float(np.abs(score - raw[place]).max()),
+        rows=len(rows),
+        rows_apart=int((np.abs(raw - rounded) > judge.tolerance).sum()),
+        changed_decisions=int((declined != (raw[place] >= judge.prototype.threshold)).sum()),
+    )
+
+
+def as_received(frame: Any) -> Any:
+    """The frame with its numbers rounded to 32 bits, as the endpoint receives them."""
+    numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
+    return frame.astype(dict.fromkeys(numbers, np.float32))
 
 
 def _code(body: str, status: int) -> str:

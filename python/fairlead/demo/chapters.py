@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fairlead.bundle import PackRequest, PackResult, pack
+from fairlead.bundle.parity import DEFAULT_TOLERANCE
 from fairlead.demo.account import Judge, check_log, read_answers, speed_of
 from fairlead.demo.driver import Leg, LegResult, plan_legs, send
 from fairlead.demo.material import Material
-from fairlead.demo.options import DemoOptions, Workplace, prepare
+from fairlead.demo.options import DemoOptions, Workplace, claim, clear
 from fairlead.demo.payments import payments_material
 from fairlead.demo.prototype import Prototype, train
 from fairlead.demo.records import bodies
 from fairlead.demo.server import RunningServer, ServePlan, serving
 from fairlead.demo.summary import Outcome
 from fairlead.demo.table import table_material
-from fairlead.errors import FairleadError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,10 +32,11 @@ SAMPLE_ROWS = 50_000
 def run(options: DemoOptions, console: Console) -> Outcome:
     """Run the whole demo. Raises `FairleadError`; whatever happens, no process is left behind."""
     begin = time.monotonic()
-    place = prepare(options.out)
+    place = claim(options.out)
     with _chapter(console, "Reading the data" if options.file else "Drawing a stream of card payments"):
         material = table_material(options) if options.file else payments_material(options)
         _tell_material(console, material)
+    clear(place)
     with _chapter(console, "Training the prototype"):
         prototype = train(material, options.pace, place.prototype)
     with _chapter(console, "Packing it"):
@@ -48,6 +49,8 @@ def run(options: DemoOptions, console: Console) -> Outcome:
         port=options.port,
         unit_key=material.unit[0] if material.unit else None,
         stderr=place.root / "server.err",
+        # The pickle, if it came to one, was made by this very process a moment ago.
+        trust_pickle=packed.manifest.requires_trust,
         keep=options.keep,
     )
     with _chapter(console, "Serving it, with live traffic from another process"), serving(plan) as server:
@@ -55,7 +58,8 @@ def run(options: DemoOptions, console: Console) -> Outcome:
         results = _send(server, material, legs, console)
         decision = packed.signature.decision
         assert decision is not None  # a classifier's bundle has one
-        reading = read_answers(results, material, Judge(prototype, decision.labels[1]))
+        judge = Judge(prototype, decision.labels[1], DEFAULT_TOLERANCE)
+        reading = read_answers(results, material, judge)
         log = check_log(place.log, reading.ids)
     return Outcome(
         material=material,
@@ -77,9 +81,9 @@ def failure_of(outcome: Outcome) -> str | None:
         return f"the prediction log lacks {outcome.log.missing} answers and has {outcome.log.extra} too many"
     if outcome.reading.duplicates:
         return f"{outcome.reading.duplicates} prediction ids were given out twice"
-    agreement, parity = outcome.reading.agreement, outcome.packed.checks.parity
-    if parity is not None and agreement.largest_difference > parity.tolerance:
-        return f"a served score is {agreement.largest_difference:.3g} away from the notebook's"
+    apart = outcome.reading.agreement.largest_difference_float32
+    if apart > DEFAULT_TOLERANCE:
+        return f"a served score is {apart:.3g} away from the notebook's score of the same 32-bit values"
     if not outcome.reading.ids:
         return f"no request was answered: {outcome.reading.refusals}"
     return None
@@ -103,10 +107,7 @@ def _pack(material: Material, prototype: Prototype, place: Workplace) -> PackRes
         out=place.bundles,
         threshold=prototype.threshold,
     )
-    packed = pack(request)
-    if packed.manifest.requires_trust:
-        raise FairleadError("the prototype could only be packed as a pickle, which the demo does not serve")
-    return packed
+    return pack(request)
 
 
 def _send(server: RunningServer, material: Material, legs: list[Leg], console: Console) -> list[LegResult]:
@@ -136,4 +137,3 @@ def _chapter(console: Console, title: str) -> Iterator[None]:
     begin = time.monotonic()
     yield
     console.print(f"  done in {time.monotonic() - begin:.1f} s")
-

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEAK_AUC = 0.995
-"""A column that alone separates the classes this well is the label in other clothes."""
+LEAK_PRECISION = 0.98
+"""A column whose own average precision reaches this is the label in other clothes. Not the AUC: where positives are
+rare, a genuine feature may have an AUC of 0.999 and still be wrong most of the time it says "positive"."""
 FEW_VALUES = 50
 """Columns with no more distinct values are compared with the label value by value, in any order of the values."""
 MOST_CATEGORIES = 100
@@ -41,9 +42,11 @@ def screen(frame: Any, labels: NDArray[np.int8], how: Screening) -> Screened:
         column = _usable(frame[name])
         reason = _reason_against(column, how)
         leak = separation(column, labels) if reason is None else 0.0
-        if reason is None and leak >= LEAK_AUC:
+        if reason is None and leak >= LEAK_PRECISION:
             verdict = "kept, as asked" if how.keep_leaks else "left out; --keep-leaks keeps it"
-            remarks.append(f"WARNING: {name} nearly equals the label (AUC {leak:.4f} on its own): {verdict}")
+            remarks.append(
+                f"WARNING: {name} nearly equals the label (average precision {leak:.4f} on its own): {verdict}"
+            )
             reason = None if how.keep_leaks else ""
         if reason:
             remarks.append(f"{name} left out: {reason}")
@@ -84,22 +87,29 @@ def _reason_against(column: Any, how: Screening) -> str | None:
 
 
 def separation(column: Any, labels: NDArray[np.int8]) -> float:
-    """How well the column alone tells the classes apart: the larger AUC of it and its reverse, or of its gaps."""
-    from sklearn.metrics import roc_auc_score
+    """How nearly the column alone equals the label: the largest average precision of it, its reverse and its gaps.
 
+    All rows are looked at, later ones too: that can only take a column away from the model, never help it.
+    """
     if labels.min() == labels.max():
-        return 0.5
+        return float(labels.mean())
     codes, _ = _codes(column)
     if codes.max() < FEW_VALUES:
         rate = np.bincount(codes, weights=labels) / np.maximum(np.bincount(codes), 1)
-        return float(roc_auc_score(labels, rate[codes]))
+        return _precision(labels, rate[codes])
     if column.dtype.kind == "O":
-        return 0.5
+        return float(labels.mean())
     values = column.to_numpy(np.float64)
     missing = np.isnan(values)
-    found = float(roc_auc_score(labels, np.where(missing, np.nanmedian(values), values)))
-    gaps = float(roc_auc_score(labels, missing)) if missing.any() else 0.5
-    return max(found, 1.0 - found, gaps, 1.0 - gaps)
+    filled = np.where(missing, np.nanmedian(values), values)
+    gaps = max(_precision(labels, missing), _precision(labels, ~missing))
+    return max(_precision(labels, filled), _precision(labels, -filled), gaps)
+
+
+def _precision(labels: NDArray[np.int8], scores: NDArray[Any]) -> float:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, scores))
 
 
 def _codes(column: Any) -> tuple[NDArray[np.int64], int]:

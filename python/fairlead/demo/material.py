@@ -50,4 +50,4 @@ class Material:
     @property
     def string_columns(self) -> list[str]:
         """Names of the text features."""
-        return [str(name) for name, kind in self.features.dtypes.items() if kind == object or str(kind) == "str"]
+        return [str(name) for name, kind in self.features.dtypes.items() if kind.kind == "O"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,17 +91,18 @@ class Workplace:
         return self.root / "summary.json"
 
 
-def prepare(root: Path) -> Workplace:
-    """Make the folder, or empty it of an earlier demo; raises `BadInputError` where it holds anything else."""
-    import shutil
-
-    place = Workplace(root)
+def claim(root: Path) -> Workplace:
+    """Take the folder; raises `BadInputError` where it holds anything but an earlier demo. Changes nothing."""
     if root.exists() and (not root.is_dir() or (any(root.iterdir()) and not (root / MARKER).is_file())):
         raise BadInputError(f"{root} is not empty and was not made by a demo", hint="give another folder with --out")
+    return Workplace(root)
+
+
+def clear(place: Workplace) -> None:
+    """Make the folders, empty of an earlier demo."""
     for folder in (place.prototype, place.bundles, place.traffic, place.log):
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
     place.summary.unlink(missing_ok=True)
-    (root / MARKER).touch()
-    return place
+    (place.root / MARKER).touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fairlead.demo.material import Material, Stretch
 from fairlead.demo.options import DemoOptions
@@ -27,9 +28,13 @@ def payments_material(options: DemoOptions) -> Material:
     assert friday is not None
     known = float(np.mean(~np.isnat(stream.reported_at[stream.fraud])))
 
-    def rows(first: int, last: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def rows(first: int, last: int) -> NDArray[np.int64]:
         return np.flatnonzero((day >= first) & (day <= last)).astype(np.int64)
 
+    said = (
+        f"the prototype learns from final labels, as a notebook does; live, {known:.0%} of the frauds will be "
+        f"reported, half of them later than {_median_delay(stream.ts, stream.reported_at):.0f} days"
+    )
     return Material(
         endpoint="fraud",
         source=f"simulated card payments, seed {scenario.seed}, {scenario.cards:,} cards, {scenario.days} days",
@@ -44,13 +49,10 @@ def payments_material(options: DemoOptions) -> Material:
             Stretch("Black Friday", rows(friday + EVENT_DAYS[0], friday + EVENT_DAYS[1])),
         ),
         unit=("customer", stream.customer),
-        remarks=(
-            f"the prototype learns from final labels, as a notebook does; live, {known:.0%} of the frauds will be "
-            f"reported, half of them later than {_median_delay(stream.ts, stream.reported_at):.0f} days",
-        ),
+        remarks=(said,),
     )
 
 
-def _median_delay(ts: np.ndarray[tuple[int], np.dtype[np.datetime64]], reported_at: np.ndarray[tuple[int], np.dtype[np.datetime64]]) -> float:
+def _median_delay(ts: NDArray[np.datetime64], reported_at: NDArray[np.datetime64]) -> float:
     known = ~np.isnat(reported_at)
     return float(np.median((reported_at[known] - ts[known]) / np.timedelta64(1, "D")))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-PR_SET_PDEATHSIG = 1
 TERM_SECONDS = 45.0
 """How long a child may take to end after SIGTERM: more than the server's grace for requests in flight."""
 KILL_SECONDS = 10.0
@@ -22,6 +21,8 @@ def spawn(command: Sequence[str], errors: Path, *, tied: bool) -> subprocess.Pop
     Its stdout is a pipe, its stderr goes to the file `errors`. `tied`: the kernel ends it with SIGTERM if this
     process dies without a word (Linux).
     """
+    if tied:
+        command = [sys.executable, "-m", "fairlead.demo.tied", str(os.getpid()), *command]
     with errors.open("w", encoding="utf-8") as stderr:
         return subprocess.Popen(
             command,
@@ -30,7 +31,6 @@ def spawn(command: Sequence[str], errors: Path, *, tied: bool) -> subprocess.Pop
             stderr=stderr,
             text=True,
             start_new_session=True,
-            preexec_fn=_die_with_parent() if tied else None,
         )
 
 
@@ -60,15 +60,3 @@ def tail(path: Path, lines: int = 5) -> str:
     except OSError:
         return ""
     return " | ".join(text.strip().splitlines()[-lines:])
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    # Looked up here: between fork and exec only the call itself may run.
-    prctl = ctypes.CDLL(None).prctl
-
-    def ask() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-    return ask

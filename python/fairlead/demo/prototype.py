@@ -14,7 +14,8 @@ from fairlead.demo.material import Material
 from fairlead.demo.options import Pace
 from fairlead.errors import BadInputError
 
-Score = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+Score = Callable[[Any], NDArray[np.float64]]
+"""The model's own scores of a frame of features."""
 
 FALSE_ALARMS = 0.005
 """Share of legitimate rows that the threshold lets the model flag, measured on the validation rows."""
@@ -48,7 +49,6 @@ class Prototype:
     threshold: float
     quality: Quality
     score: Score
-    """The notebook's own scores of the given rows."""
 
 
 def train(material: Material, pace: Pace, folder: Path) -> Prototype:
@@ -63,9 +63,10 @@ def train(material: Material, pace: Pace, folder: Path) -> Prototype:
         )
     source, kind, score = _fit(material, pace, folder)
     seen = material.validation
-    threshold = choose_threshold(score(seen), material.labels[seen], material.weights[seen])
+    frame = material.features
+    threshold = choose_threshold(score(frame.iloc[seen]), material.labels[seen], material.weights[seen])
     judged = material.live[0].rows
-    quality = judge(score(judged), threshold, (material.labels[judged], material.weights[judged]))
+    quality = judge(score(frame.iloc[judged]), threshold, (material.labels[judged], material.weights[judged]))
     return Prototype(source, kind, threshold, quality, score)
 
 
@@ -86,11 +87,11 @@ def _fit(material: Material, pace: Pace, folder: Path) -> tuple[Any, str, Score]
         pipeline = _with_encoding(model, material)
         pipeline.fit(frame.iloc[rows], material.labels[rows], model__sample_weight=material.weights[rows])
         kind = f"scikit-learn pipeline: one-hot for {len(material.string_columns)} text columns, LightGBM"
-        return pipeline, kind, lambda rows: np.asarray(pipeline.predict_proba(frame.iloc[rows])[:, 1])
+        return pipeline, kind, lambda part: np.asarray(pipeline.predict_proba(part)[:, 1])
     model.fit(frame.iloc[rows], material.labels[rows], sample_weight=material.weights[rows])
     path = folder / "model.txt"
     model.booster_.save_model(path)
-    return path, "LightGBM", lambda rows: np.asarray(model.booster_.predict(frame.iloc[rows]))
+    return path, "LightGBM", lambda part: np.asarray(model.booster_.predict(part))
 
 
 def _with_encoding(model: Any, material: Material) -> Any:

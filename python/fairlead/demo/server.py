@@ -26,6 +26,7 @@ class ServePlan:
     port: int
     unit_key: str | None
     stderr: Path
+    trust_pickle: bool
     keep: bool
     """Leave it running when the demo ends well."""
 
@@ -35,6 +36,8 @@ class ServePlan:
         command += ["--port", str(self.port), "--admin-port", "0"]
         if self.unit_key is not None:
             command += ["--unit-key", self.unit_key]
+        if self.trust_pickle:
+            command.append("--trust-pickle")
         return [sys.executable, "-m", "fairlead", *command]
 
 

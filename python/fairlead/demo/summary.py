@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from fairlead.demo.account import Decisions, LogCheck, Reading, Speed
+from fairlead.demo.account import Agreement, Decisions, LogCheck, Reading, Speed
 from fairlead.demo.material import Material
 from fairlead.demo.options import Workplace
 from fairlead.demo.prototype import Prototype, Quality
@@ -51,7 +51,8 @@ class Outcome:
         port = self.server.url.rsplit(":", 1)[1]
         folder, log = (shlex.quote(str(path)) for path in (self.packed.path, self.place.log))
         key = f" --unit-key {self.server.plan.unit_key}" if self.server.plan.unit_key else ""
-        return f"fairlead serve --bundle {folder} --port {port} --log {log}{key}"
+        trust = " --trust-pickle" if self.server.plan.trust_pickle else ""
+        return f"fairlead serve --bundle {folder} --port {port} --log {log}{key}{trust}"
 
     def query(self) -> str:
         """A command that looks into the log."""
@@ -91,7 +92,8 @@ def document(outcome: Outcome) -> dict[str, Any]:
         "refusals": outcome.reading.refusals,
         "agreement": asdict(outcome.reading.agreement),
         "decisions": [
-            asdict(part) | {"false_share": part.false_share, "recall": part.recall} for part in outcome.reading.decisions
+            asdict(part) | {"false_share": part.false_share, "recall": part.recall}
+            for part in outcome.reading.decisions
         ],
         "log": asdict(outcome.log)
         | {
@@ -149,7 +151,8 @@ def lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
     )
     yield "model", f"{prototype.kind}; threshold {prototype.threshold:.6g}"
     yield from _quality_lines(prototype.quality, material)
-    yield "bundle", f"{outcome.packed.path} ({outcome.packed.manifest.engine.kind} engine)"
+    pickled = ", a pickle: served because this demo made it" if outcome.server.plan.trust_pickle else ""
+    yield "bundle", f"{outcome.packed.path} ({outcome.packed.manifest.engine.kind} engine{pickled})"
     yield "parity", _parity(outcome)
     yield "server", f"ready in {outcome.server.ready_seconds * 1_000:.0f} ms at {outcome.server.url}"
     yield "load", "a Python client on the same CPUs, one record a request: what this machine does with both"
@@ -157,12 +160,7 @@ def lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield speed.phase, _speed(speed)
     if outcome.reading.refusals:
         yield "refused", ", ".join(f"{code} {count:,}" for code, count in outcome.reading.refusals.items())
-    agreement = outcome.reading.agreement
-    yield (
-        "served = notebook",
-        f"largest difference {agreement.largest_difference:.2g} over all {agreement.answers:,} answers, "
-        f"{agreement.changed_decisions} decisions changed",
-    )
+    yield "served = notebook", _agreed(outcome.reading.agreement)
     for part in outcome.reading.decisions:
         yield f"{part.stretch}, declined", _decided(part)
     verdict = "every answer, once" if log.complete else f"{log.missing:,} MISSING, {log.extra:,} that nobody received"
@@ -174,22 +172,17 @@ def lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 
 def _quality_lines(quality: Quality, material: Material) -> Iterator[tuple[str, str]]:
-    stretch = material.live[0].name
-    yield (
-        f"on {stretch}",
-        f"AUC {_figure(quality.auc)}, average precision {_figure(quality.average_precision)}, "
-        f"recall {_percent(quality.recall)} at {quality.false_alarms:.2%} false alarms",
-    )
-    yield (
-        "accuracy",
-        f"{quality.accuracy:.2%}; answering never {material.label_name!r} would get {quality.accuracy_of_never:.2%}",
-    )
+    ranking = f"AUC {_figure(quality.auc)}, average precision {_figure(quality.average_precision)}"
+    caught = f"recall {_percent(quality.recall)} at {quality.false_alarms:.2%} false alarms"
+    yield f"on {material.live[0].name}", f"{ranking}, {caught}"
+    never = f"answering never {material.label_name!r} would get {quality.accuracy_of_never:.2%}"
+    yield "accuracy", f"{quality.accuracy:.2%} at score 0.5; {never}"
 
 
 def _parity(outcome: Outcome) -> str:
     checks = outcome.packed.checks
     if checks.parity is None:
-        return "nothing was converted"
+        return f"Python engine: {checks.fallback}" if checks.fallback else "nothing was converted"
     found = (
         f"largest difference {checks.parity.largest_difference:.2g}, "
         f"{checks.parity.changed_decisions} of {checks.parity.rows:,} decisions changed"
@@ -208,6 +201,14 @@ def _decided(part: Decisions) -> str:
     return (
         f"{part.declined:,} of {part.decided:,}, {part.declined_positive:,} of them rightly; "
         f"{_percent(part.false_share)} of the good ones, {_percent(part.recall)} of the bad ones"
+    )
+
+
+def _agreed(agreement: Agreement) -> str:
+    return (
+        f"largest difference {agreement.largest_difference_float32:.2g} over all {agreement.answers:,} answers; "
+        f"32-bit rounding moved {agreement.rows_apart} of {agreement.rows:,} rows, the farthest by "
+        f"{agreement.largest_difference:.2g}; {agreement.changed_decisions} decisions changed"
     )
 
 

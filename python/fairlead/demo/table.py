@@ -16,6 +16,7 @@ from fairlead.errors import BadInputError
 TRAIN_SHARE = 0.6
 VALIDATION_SHARE = 0.15
 FEWEST_ROWS = 200
+FEW_POSITIVES = 30
 TIME_WORDS = ("time", "date", "timestamp", "ts", "datetime")
 
 
@@ -39,7 +40,7 @@ def table_material(options: DemoOptions) -> Material:
     train, validation, live = _cut(len(labels))
     return Material(
         endpoint=_endpoint(file.path),
-        source=f"{file.path.name}, {len(labels):,} rows",
+        source=file.path.name,
         features=screened.features,
         label_name=file.label,
         labels=labels,
@@ -47,7 +48,7 @@ def table_material(options: DemoOptions) -> Material:
         train=train,
         validation=validation,
         live=(Stretch("the last quarter", live),),
-        remarks=(*remarks, said),
+        remarks=(*remarks, said, *_warning(int(labels[train].sum()))),
         columns=tuple(screened.remarks),
     )
 
@@ -123,19 +124,26 @@ def _time_column(frame: Any) -> str | None:
     for name in frame.columns:
         if frame[name].dtype.kind == "M" and frame[name].notna().all():
             return str(name)
-    for name in frame.columns:
-        column = frame[name]
-        words = str(name).lower().replace("-", "_").split("_")
-        if column.dtype.kind in "iuf" and any(word in TIME_WORDS for word in words) and column.notna().all():
-            if column.is_monotonic_increasing and column.nunique() > FEWEST_ROWS // 10:
-                return str(name)
-    return None
+    return next((str(name) for name in frame.columns if _is_clock(str(name), frame[name])), None)
+
+
+def _is_clock(name: str, column: Any) -> bool:
+    words = name.lower().replace("-", "_").split("_")
+    if column.dtype.kind not in "iuf" or not any(word in TIME_WORDS for word in words) or column.isna().any():
+        return False
+    return bool(column.is_monotonic_increasing and column.nunique() > FEWEST_ROWS // 10)
 
 
 def _cut(rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     first, second = int(rows * TRAIN_SHARE), int(rows * (TRAIN_SHARE + VALIDATION_SHARE))
     every = np.arange(rows, dtype=np.int64)
     return every[:first], every[first:second], every[second:]
+
+
+def _warning(positives: int) -> tuple[str, ...]:
+    if positives >= FEW_POSITIVES:
+        return ()
+    return (f"WARNING: only {positives} positive training rows: the model's figures say little",)
 
 
 def _endpoint(path: Path) -> str:

@@ -151,10 +151,14 @@ class Phase:
         self.over.set()
 
 
+def read_requests(plan: PhasePlan, target: Target) -> list[bytes]:
+    """The requests of a phase, whole."""
+    return [target.request(line) for line in Path(plan.bodies).read_bytes().splitlines()]
+
+
 async def run_phase(plan: PhasePlan, target: Target) -> None:
     """Run one phase, tell of its progress and write its answers. Raises `OSError` where the server fails it."""
-    lines = Path(plan.bodies).read_bytes().splitlines()
-    phase = Phase(plan, target, [target.request(line) for line in lines])
+    phase = Phase(plan, target, read_requests(plan, target))
     work = asyncio.ensure_future(phase.run())
     while not work.done():
         await asyncio.wait({work}, timeout=PROGRESS_SECONDS)

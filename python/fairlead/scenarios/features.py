@@ -114,7 +114,9 @@ class _History:
         span = (int(second[-1] - second[0]) if len(second) else 0) + WEEK + 1
         key = sorted_card * span + (second[order] - second[:1])
         start = np.searchsorted(sorted_card, sorted_card, side="left")
-        return cls(order, key, start.astype(np.int64), cents[order], _before(cents[order]), _before(new_merchant[order]))
+        return cls(
+            order, key, start.astype(np.int64), cents[order], _before(cents[order]), _before(new_merchant[order])
+        )
 
     def count(self, seconds: int) -> NDArray[np.int32]:
         """Earlier payments of the card in the last `seconds`."""
@@ -140,7 +142,9 @@ class _History:
         """Hours since the card's previous payment, capped."""
         pause = np.diff(self.key, prepend=self.key[:1]) / HOUR
         first = np.arange(len(self.key)) == self.start
-        return self._back(np.where(first, LONGEST_PAUSE_HOURS, np.minimum(pause, LONGEST_PAUSE_HOURS)).astype(np.float32))
+        return self._back(
+            np.where(first, LONGEST_PAUSE_HOURS, np.minimum(pause, LONGEST_PAUSE_HOURS)).astype(np.float32)
+        )
 
     def _window_start(self, seconds: int) -> NDArray[np.int64]:
         # A card's keys are more than a week from the next card's, so no window reaches into another card.

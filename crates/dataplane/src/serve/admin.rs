@@ -101,7 +101,7 @@ fn describe(state: &State) -> serde_json::Value {
         "generation": plan.generation,
         "ready": state.ready(),
         "draining": state.draining.load(std::sync::atomic::Ordering::Relaxed),
-        "requests_in_flight": state.in_flight.load(std::sync::atomic::Ordering::Relaxed),
+        "requests_in_flight": state.in_flight(),
         "endpoints": endpoints,
         "log": {"written_rows": log.written_rows, "written_bytes": log.written_bytes, "queued_rows": log.queued_rows,
             "lost_rows": log.lost_rows, "failing": log.failing, "last_error": log.last_error.as_deref()},

@@ -11,9 +11,10 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::answer::{Answerer, Call};
+use crate::answer::Call;
 use crate::error::{Code, Error, Result};
 
+use super::desk::Desk;
 use super::docs;
 use super::state::State;
 
@@ -82,35 +83,15 @@ fn model_route(rest: &str) -> Option<Route<'_>> {
     }
 }
 
-/// Counts a request as in flight until it is dropped, answered or not.
-struct InFlight<'a>(&'a State);
-
-impl<'a> InFlight<'a> {
-    fn enter(state: &'a State) -> Self {
-        state.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(state)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Answers one request; never fails.
-pub(super) async fn handle(
-    state: Arc<State>,
-    answerer: Arc<Answerer>,
-    request: Request<Incoming>,
-) -> std::result::Result<Answer, Infallible> {
+pub(super) async fn handle(desk: Arc<Desk>, request: Request<Incoming>) -> std::result::Result<Answer, Infallible> {
     let received = Instant::now();
     let head_only = request.method() == Method::HEAD;
-    let mut answer = match dispatch(&state, &answerer, request, received).await {
+    let mut answer = match dispatch(&desk, request, received).await {
         Ok(answer) => answer,
         Err(error) => refuse(&error),
     };
-    if state.draining.load(Ordering::Relaxed) {
+    if desk.state.draining.load(Ordering::Relaxed) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if head_only {
@@ -125,7 +106,8 @@ pub(super) fn bare(answer: &mut Answer) {
     answer.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
 }
 
-async fn dispatch(state: &State, answerer: &Answerer, request: Request<Incoming>, received: Instant) -> Result<Answer> {
+async fn dispatch(desk: &Desk, request: Request<Incoming>, received: Instant) -> Result<Answer> {
+    let state = &*desk.state;
     let (head, body) = request.into_parts();
     let decoded = head.uri.path().contains('%').then(|| percent_decode(head.uri.path()));
     let path = decoded.as_deref().unwrap_or_else(|| head.uri.path());
@@ -136,8 +118,8 @@ async fn dispatch(state: &State, answerer: &Answerer, request: Request<Incoming>
         other => return counted(state, read_only(state, &other, &head.method)),
     };
     let bytes = counted(state, accept(state, &head.method, &head.headers, body).await)?;
-    let _in_flight = InFlight::enter(state);
-    let plan = state.plan.load_full();
+    let _in_flight = desk.enter();
+    let plan = desk.plan();
     counted(state, plan.endpoint(endpoint).and_then(|endpoint| endpoint.variant(version).map(drop)))?;
     let call = Call {
         endpoint,
@@ -147,7 +129,7 @@ async fn dispatch(state: &State, answerer: &Answerer, request: Request<Incoming>
         timeout: timeout(&head.headers),
         unit: head.headers.get(UNIT).and_then(|unit| unit.to_str().ok()),
     };
-    let body = if infer { answerer.infer(&plan, call).await? } else { answerer.predict(&plan, call).await? };
+    let body = if infer { desk.answerer.infer(&plan, call).await? } else { desk.answerer.predict(&plan, call).await? };
     Ok(json(StatusCode::OK, body))
 }
 

@@ -7,19 +7,16 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::answer::Answerer;
 use crate::error::{Code, Error, Result};
 use crate::execute::{Mail, deliver};
-use crate::ids::Ids;
 use crate::wire::options::Limits;
 
+use super::desk::Desk;
 use super::http;
-use super::state::State;
 
 /// A connection handed to an I/O thread, with its place among the allowed ones.
 pub struct Visitor {
@@ -38,7 +35,7 @@ pub struct IoThread {
 
 /// What the thread gets once the shared state exists.
 pub struct Duty {
-    pub state: Arc<State>,
+    pub desk: Arc<Desk>,
     pub limits: Limits,
     /// True: finish what is in flight on every connection and close it.
     pub stop: watch::Receiver<bool>,
@@ -58,7 +55,7 @@ impl IoThread {
             runtime.block_on(async move {
                 tokio::spawn(deliver(mailbox));
                 if let Ok(duty) = duty.await {
-                    receive(home, duty, arrivals, counter).await;
+                    receive(duty, arrivals, counter).await;
                 }
             });
         };
@@ -67,8 +64,7 @@ impl IoThread {
     }
 }
 
-async fn receive(home: usize, duty: Duty, mut arrivals: UnboundedReceiver<Visitor>, load: Arc<AtomicUsize>) {
-    let answerer = Arc::new(Answerer { home, max_rows: duty.limits.request_rows, ids: Mutex::new(Ids::default()) });
+async fn receive(duty: Duty, mut arrivals: UnboundedReceiver<Visitor>, load: Arc<AtomicUsize>) {
     let patience = Duration::from_millis(duty.limits.header_timeout_ms);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(patience).writev(false);
@@ -83,10 +79,10 @@ async fn receive(home: usize, duty: Duty, mut arrivals: UnboundedReceiver<Visito
             }
         };
         load.fetch_add(1, Ordering::Relaxed);
-        let (state, answerer, builder) = (Arc::clone(&duty.state), Arc::clone(&answerer), Arc::clone(&builder));
-        let (stream_stop, load, place) = (duty.stop.clone(), Arc::clone(&load), visitor.place);
+        let (desk, builder) = (Arc::clone(&duty.desk), Arc::clone(&builder));
+        let (stop, load, place) = (duty.stop.clone(), Arc::clone(&load), visitor.place);
         tokio::spawn(async move {
-            converse(stream, &state, &answerer, &builder, patience, stream_stop).await;
+            converse(stream, &desk, &builder, patience, stop).await;
             load.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
@@ -95,18 +91,22 @@ async fn receive(home: usize, duty: Duty, mut arrivals: UnboundedReceiver<Visito
 
 async fn converse(
     stream: tokio::net::TcpStream,
-    state: &Arc<State>,
-    answerer: &Arc<Answerer>,
+    desk: &Arc<Desk>,
     builder: &auto::Builder<TokioExecutor>,
     patience: Duration,
     mut stop: watch::Receiver<bool>,
 ) {
     // Who says nothing at all is let go: until the first byte hyper does not know which protocol's timeouts to apply.
-    if tokio::time::timeout(patience, stream.readable()).await.is_err() {
+    let speaks = tokio::select! {
+        biased;
+        spoken = tokio::time::timeout(patience, stream.readable()) => spoken.is_ok(),
+        _ = stop.wait_for(|&stop| stop) => false,
+    };
+    if !speaks {
         return;
     }
-    state.metrics.connections.inc();
-    let service = service_fn(|request| http::handle(Arc::clone(state), Arc::clone(answerer), request));
+    desk.state.metrics.connections.inc();
+    let service = service_fn(|request| http::handle(Arc::clone(desk), request));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
@@ -119,5 +119,5 @@ async fn converse(
         // A connection that breaks while it is being closed has nothing left to tell.
         drop(connection.await);
     }
-    state.metrics.connections.dec();
+    desk.state.metrics.connections.dec();
 }

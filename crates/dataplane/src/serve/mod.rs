@@ -1,6 +1,7 @@
 //! The process: I/O threads that answer, a control thread that accepts, swaps, watches and ends.
 
 mod admin;
+mod desk;
 mod docs;
 mod http;
 mod io;

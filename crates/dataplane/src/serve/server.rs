@@ -2,8 +2,8 @@
 
 use std::net::{TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,7 +12,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use crate::answer::Answerer;
 use crate::error::{Code, Error, Result};
+use crate::ids::Ids;
 use crate::load::{Loader, default_io_threads};
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -21,6 +23,7 @@ use crate::wire::options::{Listener, ServeOptions};
 use crate::wire::snapshot::Snapshot;
 
 use super::admin;
+use super::desk::Desk;
 use super::io::{Duty, IoThread, Visitor};
 use super::state::State;
 
@@ -157,7 +160,7 @@ impl House {
             log,
             draining: AtomicBool::new(false),
             loaded: AtomicBool::new(false),
-            in_flight: AtomicUsize::new(0),
+            desks: OnceLock::new(),
             body_bytes: options.limits.body_bytes,
             patience: Duration::from_millis(options.limits.header_timeout_ms),
             loader,
@@ -165,10 +168,15 @@ impl House {
             applying: Mutex::new(()),
         });
         let (stop, stopped) = watch::channel(false);
-        for duty in duties {
-            let limits = options.limits.clone();
-            drop(duty.send(Duty { state: Arc::clone(&state), limits, stop: stopped.clone() }));
+        let mut desks = Vec::with_capacity(count);
+        for (home, duty) in duties.into_iter().enumerate() {
+            let ids = Mutex::new(Ids::default());
+            let answerer = Answerer { home, max_rows: options.limits.request_rows, ids };
+            let desk = Arc::new(Desk::new(Arc::clone(&state), answerer));
+            desks.push(Arc::clone(&desk));
+            drop(duty.send(Duty { desk, limits: options.limits.clone(), stop: stopped.clone() }));
         }
+        drop(state.desks.set(desks));
         Ok(Self { state, io, stop })
     }
 
@@ -192,7 +200,7 @@ impl House {
     async fn drain(&self, accepting: &tokio::task::JoinHandle<()>, grace: Duration) -> bool {
         let until = Instant::now() + grace;
         self.state.draining.store(true, Ordering::Relaxed);
-        tracing::info!(in_flight = self.state.in_flight.load(Ordering::Relaxed), "draining");
+        tracing::info!(in_flight = self.state.in_flight(), "draining");
         tokio::time::sleep(LAME_DUCK.min(grace)).await;
         accepting.abort();
         // Nobody listens when every connection has closed already.
@@ -200,11 +208,11 @@ impl House {
         let open = || self.io.iter().map(|thread| thread.load.load(Ordering::Relaxed)).sum::<usize>();
         let stopped = Instant::now();
         // A connection that has begun a request and does not go on is no reason to wait for long.
-        let settled = || self.state.in_flight.load(Ordering::Relaxed) == 0 && stopped.elapsed() > UNFINISHED;
+        let settled = || self.state.in_flight() == 0 && stopped.elapsed() > UNFINISHED;
         while open() > 0 && !settled() && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let left = self.state.in_flight.load(Ordering::Relaxed);
+        let left = self.state.in_flight();
         if left > 0 {
             tracing::error!(left, "the grace period ended before these requests did");
         }

@@ -1,7 +1,7 @@
 //! What every thread of the process shares.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -14,6 +14,7 @@ use crate::metrics::{Metrics, raise};
 use crate::plan::Plan;
 use crate::wire::snapshot::Snapshot;
 
+use super::desk::Desk;
 use super::server::LastGood;
 
 /// Shared by reference; no lock of it is on a prediction's path.
@@ -24,8 +25,8 @@ pub struct State {
     pub draining: AtomicBool,
     /// A plan has been applied.
     pub loaded: AtomicBool,
-    /// Requests being answered.
-    pub in_flight: AtomicUsize,
+    /// One for each I/O thread.
+    pub desks: OnceLock<Vec<Arc<Desk>>>,
     pub body_bytes: usize,
     /// Longest wait for a request's body.
     pub patience: Duration,
@@ -57,11 +58,17 @@ impl State {
         }
         let plan = self.loader.build(snapshot, &old)?;
         self.plan.store(Arc::new(plan));
+        self.desks.get().into_iter().flatten().for_each(|desk| desk.refresh());
         self.loaded.store(true, Ordering::Release);
         self.metrics.snapshot_generation.set(snapshot.generation.cast_signed());
         self.last_good.keep(snapshot);
         tracing::info!(generation = snapshot.generation, endpoints = snapshot.endpoints.len(), "snapshot applied");
         Ok(())
+    }
+
+    /// Requests being answered.
+    pub fn in_flight(&self) -> usize {
+        self.desks.get().into_iter().flatten().map(|desk| desk.in_flight()).sum()
     }
 
     /// True where every endpoint can answer and the server is to stay.

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fairlead.scenarios.payments.catalogue import BASE_SHARE, CATEGORIES, MEDIAN_TICKET, ONLINE_SHARE, TICKET_SIGMA, Ship
+from fairlead.scenarios.payments.catalogue import (
+    BASE_SHARE,
+    CATEGORIES,
+    MEDIAN_TICKET,
+    ONLINE_SHARE,
+    TICKET_SIGMA,
+    Ship,
+)
 from fairlead.scenarios.payments.choice import Errands, Market, draw_column
 from fairlead.scenarios.payments.config import DAY_SECONDS
 from fairlead.scenarios.payments.rows import Rows, cents

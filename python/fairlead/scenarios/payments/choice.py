@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -49,7 +50,7 @@ class WeightedShelf:
         merchant = chosen[np.argsort(merchants.category[chosen], kind="stable")].astype(np.int64)
         first = np.searchsorted(merchants.category[merchant], np.arange(len(CATEGORIES) + 1)).astype(np.int64)
         edge = np.empty(len(merchant))
-        for code, (low, high) in enumerate(zip(first[:-1], first[1:], strict=True)):
+        for code, (low, high) in enumerate(pairwise(first)):
             if low < high:
                 weight = np.cumsum(weights[merchant[low:high]])
                 edge[low:high] = code + weight / weight[-1]

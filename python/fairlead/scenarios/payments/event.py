@@ -16,7 +16,7 @@ from fairlead.scenarios.payments.rows import Rows, concatenate
 
 _BEFORE = {-4: 1.3, -3: 1.4, -2: 1.6, -1: 2.2}
 _FROM_FRIDAY = (6.0, 3.0, 2.5, 5.0, 1.8, 1.5, 1.4)
-_AFTERGLOW = {day: 1.25 for day in range(7, 22)}
+_AFTERGLOW = dict.fromkeys(range(7, 22), 1.25)
 VOLUME: dict[int, float] = _BEFORE | dict(enumerate(_FROM_FRIDAY)) | _AFTERGLOW
 """Volume factor by day relative to the Friday; 1 on every other day."""
 

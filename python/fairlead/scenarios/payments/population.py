@@ -57,6 +57,8 @@ class Merchants:
 
 @dataclass(frozen=True, slots=True)
 class Population:
+    """Everybody."""
+
     cards: Cards
     merchants: Merchants
 
