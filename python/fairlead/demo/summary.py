@@ -200,7 +200,7 @@ def _speed(speed: Speed) -> str:
 def _decided(part: Decisions) -> str:
     return (
         f"{part.declined:,} of {part.decided:,}, {part.declined_positive:,} of them rightly; "
-        f"{_percent(part.false_share)} of the good ones, {_percent(part.recall)} of the bad ones"
+        f"{_percent(part.false_share)} of the negatives, {_percent(part.recall)} of the positives"
     )
 
 

@@ -82,7 +82,9 @@ async fn receive(duty: Duty, mut arrivals: UnboundedReceiver<Visitor>, load: Arc
         let (desk, builder) = (Arc::clone(&duty.desk), Arc::clone(&builder));
         let (stop, load, place) = (duty.stop.clone(), Arc::clone(&load), visitor.place);
         tokio::spawn(async move {
+            desk.state.metrics.connections.inc();
             converse(stream, &desk, &builder, patience, stop).await;
+            desk.state.metrics.connections.dec();
             load.fetch_sub(1, Ordering::Relaxed);
             drop(place);
         });
@@ -105,7 +107,6 @@ async fn converse(
     if !speaks {
         return;
     }
-    desk.state.metrics.connections.inc();
     let service = service_fn(|request| http::handle(Arc::clone(desk), request));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -119,5 +120,4 @@ async fn converse(
         // A connection that breaks while it is being closed has nothing left to tell.
         drop(connection.await);
     }
-    desk.state.metrics.connections.dec();
 }
