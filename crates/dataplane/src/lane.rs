@@ -180,11 +180,13 @@ impl Lane {
         }
     }
 
-    /// How long the batch may still wait for company: none when it is full or the oldest has waited enough.
+    /// How long the batch may still wait for company: none when it is full, the oldest has waited enough, or
+    /// a deadline is there.
     pub fn patience(&self, max_rows: usize, max_wait: Duration) -> Option<Instant> {
         let queue = self.queue.lock();
         let waiting: usize = queue.jobs.iter().map(|job| job.rows).sum();
-        let until = queue.jobs.front()?.received + max_wait;
+        let soonest = queue.jobs.iter().map(|job| job.deadline).min()?;
+        let until = (queue.jobs.front()?.received + max_wait).min(soonest);
         (waiting < max_rows && until > Instant::now()).then_some(until)
     }
 

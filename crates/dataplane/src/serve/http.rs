@@ -126,7 +126,7 @@ async fn dispatch(desk: &Desk, request: Request<Incoming>, received: Instant) ->
         version,
         body: &bytes,
         received,
-        timeout: timeout(&head.headers),
+        timeout: counted(state, timeout(&head.headers))?,
         unit: head.headers.get(UNIT).and_then(|unit| unit.to_str().ok()),
     };
     let body = if infer { desk.answerer.infer(&plan, call).await? } else { desk.answerer.predict(&plan, call).await? };
@@ -189,9 +189,16 @@ pub(super) async fn read_body(mut body: Incoming, limit: usize) -> Result<Bytes>
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
-fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let millis: u64 = headers.get(TIMEOUT)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_millis(millis))
+/// What the client asks for; 0 means that it sets no limit of its own, as in the bodies.
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let millis: Option<u64> = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let wrong = || {
+        let message = format!("header {TIMEOUT}: expected a whole number of milliseconds, got {value:?}");
+        Error::new(Code::MalformedRequest, message)
+    };
+    let millis = millis.ok_or_else(wrong)?;
+    Ok((millis > 0).then(|| Duration::from_millis(millis)))
 }
 
 fn percent_decode(path: &str) -> String {
