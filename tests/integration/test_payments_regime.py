@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from fairlead.scenarios.features import point_in_time_features
 from fairlead.scenarios.payments import PaymentsScenario, generate
@@ -44,13 +45,13 @@ def measure(seed: int, shift: float) -> Measured:
         n_estimators=150, learning_rate=0.05, min_child_samples=50, random_state=1, n_jobs=1, verbose=-1
     )
     model.fit(rows[train], fraud[train])
-    score = model.booster_.predict(rows)
+    score = np.asarray(model.booster_.predict(rows))
     declined = score >= np.quantile(score[choose & ~fraud], 0.995)
 
-    def false_declines(where) -> float:
+    def false_declines(where: NDArray[np.bool_]) -> float:
         return float(declined[where & ~fraud].mean())
 
-    def good_share(where) -> float:
+    def good_share(where: NDArray[np.bool_]) -> float:
         return float((declined & ~fraud)[where].sum() / declined[where].sum())
 
     return Measured(

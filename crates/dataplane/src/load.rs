@@ -214,6 +214,11 @@ impl Loader {
             let message = "loading this model would unpickle it; serve with --trust-pickle if you made the bundle";
             return Err(Error::new(Code::BundleUntrusted, message));
         }
+        let engine = &PythonEngine {
+            timeout_ms: options.timeout_ms.unwrap_or(engine.timeout_ms),
+            memory_mb: options.memory_mb.or(engine.memory_mb),
+            ..engine.clone()
+        };
         let spec =
             WorkerSpec::for_bundle(&self.python, &bundle.directory, self.trust_pickle, engine, &bundle.signature);
         let spec = Arc::new(spec.with_threads(options.intra_op_threads.unwrap_or(1)));

@@ -50,12 +50,16 @@ def serve(
     instances: Annotated[int, typer.Option(min=1, help="Engine threads, where the model runs on threads.")] = 1,
     workers: Annotated[int | None, typer.Option(min=1, help="Python worker processes.")] = None,
     intra_op_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one model call.")] = None,
+    worker_timeout_ms: Annotated[int | None, typer.Option(min=1, help="Longest time of a batch in a worker.")] = None,
+    worker_memory_mb: Annotated[int | None, typer.Option(min=64, help="What a worker may allocate.")] = None,
     max_batch_rows: Annotated[int, typer.Option(min=1, help="Rows in one model call.")] = 256,
     max_wait_us: Annotated[int, typer.Option(min=0, help="Microseconds a lone request waits for company.")] = 0,
     queue_rows: Annotated[int, typer.Option(min=1, help="Rows waiting before 429.")] = 4096,
     deadline_ms: Annotated[int, typer.Option(min=1, help="Longest time a request may take.")] = 2000,
     io_threads: Annotated[int, typer.Option(min=0, help="I/O threads; 0: the CPUs granted.")] = 0,
     max_body_mb: Annotated[int, typer.Option(min=1, help="Largest request body.")] = 32,
+    connections: Annotated[int, typer.Option(min=1, help="Open connections at once.")] = 16_384,
+    header_timeout_ms: Annotated[int, typer.Option(min=1, help="Longest wait for a request's head, or body.")] = 30_000,
     grace: Annotated[float, typer.Option(min=0, help="Seconds that requests may go on after SIGTERM.")] = 30.0,
     log_retention_mb: Annotated[int | None, typer.Option(min=1, help="Oldest log segments go beyond this.")] = None,
     log_retention_hours: Annotated[float | None, typer.Option(min=0, help="Log segments go when older.")] = None,
@@ -90,7 +94,12 @@ def serve(
             unit_key=unit_key,
             batching=Batching(max_rows=max_batch_rows, max_wait_us=max_wait_us, queue_rows=queue_rows),
             engine=EngineOptions(
-                dispatch=dispatch, instances=instances, workers=workers, intra_op_threads=intra_op_threads
+                dispatch=dispatch,
+                instances=instances,
+                workers=workers,
+                intra_op_threads=intra_op_threads,
+                timeout_ms=worker_timeout_ms,
+                memory_mb=worker_memory_mb,
             ),
         )
         desired = Snapshot(endpoints=[endpoint])
@@ -103,7 +112,9 @@ def serve(
             retention_bytes=None if log_retention_mb is None else log_retention_mb * 1024 * 1024,
             retention_hours=log_retention_hours or None,
         ),
-        limits=Limits(body_bytes=max_body_mb * 1024 * 1024),
+        limits=Limits(
+            body_bytes=max_body_mb * 1024 * 1024, connections=connections, header_timeout_ms=header_timeout_ms
+        ),
         state_directory=None if state is None else str(state.resolve()),
         io_threads=io_threads,
         grace_seconds=grace,
@@ -132,7 +143,9 @@ def run(options: ServeOptions, log_level: str, as_json: bool) -> int:
         finished = _core.serve(options.model_dump_json(), started)
     except _core.CoreError as error:
         code, message = error.args
-        raise FairleadError(f"{code}: {message}", hint=hint_for(code)) from None
+        # What keeps a process from starting (an address in use, say) has no code of the catalogue.
+        said = message if code == "internal" else f"{code}: {message}"
+        raise FairleadError(said, hint=hint_for(code)) from None
     return 0 if finished else 1
 
 

@@ -120,9 +120,12 @@ def choose_threshold(scores: NDArray[np.float64], labels: NDArray[np.int8], weig
     mass = np.bincount(place, weights=weights[negative])
     above = np.cumsum(mass[::-1])[::-1] / mass.sum()
     flagged = int(np.searchsorted(-above, -FALSE_ALARMS, side="left"))
-    # Even the highest score may be common to more than that: then the threshold lies above it.
-    upper = level[flagged] if flagged < len(level) else max(1.0, float(np.nextafter(level[-1], 2.0)))
-    return float((level[flagged - 1] + upper) / 2.0)
+    lower = level[flagged - 1]
+    higher = scores[scores > lower]
+    if len(higher):
+        return float((lower + higher.min()) / 2.0)
+    # Even the highest score is common to more than that: nothing is flagged.
+    return float(np.nextafter(max(lower, 1.0), np.inf))
 
 
 def judge(

@@ -68,6 +68,10 @@ class EngineOptions(Document):
     workers: int | None = Field(default=None, ge=1, le=256)
     """Python worker processes."""
     intra_op_threads: int | None = Field(default=None, ge=1, le=256)
+    timeout_ms: int | None = Field(default=None, ge=1)
+    """Longest time that a Python worker may take for a batch."""
+    memory_mb: int | None = Field(default=None, ge=64)
+    """What a Python worker may allocate once its model is loaded."""
 
 
 class BundleReference(Document):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.errors import BadInputError
-from fairlead.scenarios.features import FEATURES, point_in_time_features
+from fairlead.scenarios.features import FEATURES, Columns, point_in_time_features
 from fairlead.scenarios.payments import PaymentsScenario, Stream, generate
 
 WINDOWS = {"1h": 3_600, "24h": 86_400, "7d": 604_800}
@@ -24,17 +25,17 @@ def world() -> Stream:
     return replace(stream, ts=stream.ts.astype("datetime64[m]").astype("datetime64[s]"), customer=stream.customer % 20)
 
 
-def same(left, right) -> bool:
+def same(left: Columns, right: Columns) -> bool:
     return all(np.array_equal(left[name], right[name], equal_nan=left[name].dtype.kind == "f") for name in FEATURES)
 
 
-def head(features, rows):
+def head(features: Columns, rows: int) -> Columns:
     return {name: values[:rows] for name, values in features.items()}
 
 
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
-def test_no_later_row_ever_changes_an_earlier_row(data) -> None:
+def test_no_later_row_ever_changes_an_earlier_row(data: st.DataObject) -> None:
     stream = world()
     cut = data.draw(st.integers(1, len(stream) - 1), label="cut")
     seed = data.draw(st.integers(0, 2**32 - 1), label="seed")
@@ -43,7 +44,7 @@ def test_no_later_row_ever_changes_an_earlier_row(data) -> None:
     assert same(point_in_time_features(stream.take(slice(0, cut))), head(full, cut))
 
     later = len(stream) - cut
-    changed = {
+    changed: dict[str, Any] = {
         "customer": rng.integers(0, 20, later).astype(np.int32),
         "merchant": rng.integers(0, 200, later).astype(np.int32),
         "amount": np.round(rng.uniform(0.5, 1e6, later), 2),
@@ -51,9 +52,10 @@ def test_no_later_row_ever_changes_an_earlier_row(data) -> None:
         "fraud": rng.random(later) < 0.5,
         "ts": stream.ts[-1] + np.sort(rng.integers(0, 10**6, later)).astype("timedelta64[s]"),
     }
-    altered = replace(
-        stream, **{name: np.concatenate([getattr(stream, name)[:cut], tail]) for name, tail in changed.items()}
-    )
+    altered_columns: dict[str, Any] = {
+        name: np.concatenate([getattr(stream, name)[:cut], tail]) for name, tail in changed.items()
+    }
+    altered = replace(stream, **altered_columns)
     assert same(head(point_in_time_features(altered), cut), head(full, cut))
 
 

@@ -38,7 +38,9 @@ fn endpoint(endpoint: &Endpoint) -> Verdict {
     within("batching.queue_rows", batching.queue_rows as u64, 1, u64::MAX)?;
     within("engine.instances", engine.instances as u64, 1, 256)?;
     within("engine.workers", u64::from(engine.workers.unwrap_or(1)), 1, 256)?;
-    within("engine.intra_op_threads", u64::from(engine.intra_op_threads.unwrap_or(1)), 1, 256)
+    within("engine.intra_op_threads", u64::from(engine.intra_op_threads.unwrap_or(1)), 1, 256)?;
+    within("engine.timeout_ms", engine.timeout_ms.unwrap_or(1), 1, u64::MAX)?;
+    within("engine.memory_mb", engine.memory_mb.unwrap_or(64), 64, u64::MAX)
 }
 
 /// Checks a bundle's manifest.

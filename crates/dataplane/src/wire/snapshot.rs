@@ -59,6 +59,8 @@ pub struct EngineOptions {
     pub instances: usize,
     pub workers: Option<u32>,
     pub intra_op_threads: Option<u32>,
+    pub timeout_ms: Option<u64>,
+    pub memory_mb: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

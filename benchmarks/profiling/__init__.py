@@ -1,0 +1,1 @@
+"""Sample a server with perf and say what its CPU time goes into."""
