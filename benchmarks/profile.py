@@ -40,6 +40,16 @@ PAGE = BENCHMARKS / "PROFILE.md"
 TITLE = "Where a request's CPU goes: OIP JSON, one row of 30 features, 200-tree model, buffered log"
 PACKAGES = ("fairlead", "onnxruntime", "lightgbm", "numpy")
 _LIBRARY = "_core.abi3.so"
+_FAILURES = (
+    ServerError,
+    WrongAnswersError,
+    load.LoadError,
+    record.PerfError,
+    subprocess.SubprocessError,
+    LookupError,
+    OSError,
+    ValueError,
+)
 
 
 class SampledServer(Server):
@@ -73,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         library = build()
         workload = prepare()
         profiles = measure(library, workload, options.seconds)
-    except (ServerError, WrongAnswersError, load.LoadError, record.PerfError, LookupError, ValueError) as error:
+    except _FAILURES as error:
         talk.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         return 1
     finally:
@@ -100,14 +110,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def build() -> Path:
-    """Build the binding as released, but with symbols; cargo's messages go through, a failure raises `PerfError`."""
+    """Build the binding as released, with symbols, and give its path; raises `CalledProcessError`."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", CACHE / "profiling")).resolve()
     argv = ["cargo", "build", "--profile", "profiling", "--locked", "--package", "fairlead-python"]
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target), "PYO3_PYTHON": sys.executable}
-    try:
-        subprocess.run([*argv, "--features", "pyo3/extension-module"], check=True, cwd=ROOT, env=environment)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise record.PerfError(f"the binding with symbols was not built: {error}") from error
+    subprocess.run([*argv, "--features", "pyo3/extension-module"], check=True, cwd=ROOT, env=environment)
     return target / "profiling" / "lib_core.so"
 
 
@@ -172,8 +179,7 @@ def _samples(subject: Subject, recorded: Path) -> list[samples.Sample]:
     found = list(samples.parse(record.script(recorded)))
     if not any(sample.kernel for sample in found):
         raise record.PerfError("the kernel cannot be sampled: run this as root, or allow it (see --help)")
-    maps = Path(f"/proc/{subject.server.pid}/maps").read_text()
-    return samples.unfold(found, subject.library, samples.load_bias(maps, subject.library))
+    return samples.unfold(found, subject.library)
 
 
 def _kind(thread: str) -> str:

@@ -33,7 +33,7 @@ class Profile:
     """Shares of the samples."""
     threads: Mapping[str, float]
     functions: Mapping[str, float]
-    """Shares of the running functions, inlined ones by their own name, as `part: function`."""
+    """Shares of the running functions, as `part: function`; what is inlined goes under the function that holds it."""
 
     def us(self, share: float) -> float:
         """Microseconds a request for a share of the samples."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.profiling.samples import Frame, Sample
+    from benchmarks.profiling.samples import Sample
 
 
 class Part(StrEnum):
@@ -73,16 +73,15 @@ _ALLOCATOR = re.compile(r"_*mi_|operator (new|delete)")
 _LIBC_MEMORY = re.compile(
     r"_*(int_)?([mc]alloc|realloc|c?free)(_|@|$)|tcache_|unlink_chunk|_*mem(p?cpy|move|set|r?chr|cmp)"
 )
-_SOCKET_CALL = re.compile(r"_*(libc_)?(send|recv|epoll_|read|write|accept|syscall)")
+_SOCKET_CALL = re.compile(r"_*(GI_+)?(libc_)?(send|recv|epoll_|read|write|accept|syscall)|.*_asynccancel$")
+_MUTEX = re.compile(r"_*(GI_+)?pthread_mutex_")
+"""Only onnxruntime's: Rust's are futexes."""
 _NETWORK = re.compile(
     r"__x64_sys_(send|recv|epoll|accept)|__sys_(send|recv)|do_epoll|ep_|sock_|tcp_|inet_|ip_|net_rx|eventfd_"
 )
 _SCHEDULER = re.compile(r"_*schedule(_|$)|.*(sysvec_|_interrupt$)|irqentry|asm_exc_page_fault")
-_LIBRARIES = {
-    "[vdso]": Part.CLOCK,
-    "libm.so.6": Part.INFERENCE,
-    "libstdc++.so.6": Part.INFERENCE,
-}
+# Nobody but onnxruntime uses the two C and C++ libraries.
+_LIBRARIES = (("[vdso]", Part.CLOCK), ("libm.so", Part.INFERENCE), ("libstdc++.so", Part.INFERENCE))
 
 
 def part_of(sample: Sample) -> Part:
@@ -95,9 +94,7 @@ def part_of(sample: Sample) -> Part:
         return Part.LOG_WRITER
     if sample.kernel:
         return _kernel_part(sample)
-    if not sample.user:
-        return Part.OTHER
-    return _library_part(sample.user[0]) or _code_part(sample.user)
+    return _library_part(sample.library, sample.function) or _code_part(sample)
 
 
 def _kernel_part(sample: Sample) -> Part:
@@ -107,19 +104,18 @@ def _kernel_part(sample: Sample) -> Part:
         if _NETWORK.match(function):
             return Part.NETWORK
     # The entry and the exit of a system call: the wrapper that made the call knows which it was.
-    if sample.user and sample.user[0].library.startswith("libc.") and _SOCKET_CALL.match(sample.user[0].function):
-        return Part.NETWORK
-    return Part.KERNEL
+    known = sample.library.startswith("libc.") and _SOCKET_CALL.match(sample.function)
+    return Part.NETWORK if known else Part.KERNEL
 
 
-def _library_part(frame: Frame) -> Part | None:
-    if frame.library.startswith("libonnxruntime"):
+def _library_part(library: str, function: str) -> Part | None:
+    if library.startswith("libonnxruntime"):
         return Part.INFERENCE
-    if _ALLOCATOR.match(frame.function):
+    if _ALLOCATOR.match(function):
         return Part.ALLOCATION
-    if frame.library.startswith("libc."):
-        return _libc_part(frame.function)
-    return _LIBRARIES.get(frame.library)
+    if library.startswith("libc."):
+        return _libc_part(function)
+    return next((part for name, part in _LIBRARIES if library.startswith(name)), None)
 
 
 def _libc_part(function: str) -> Part:
@@ -127,18 +123,20 @@ def _libc_part(function: str) -> Part:
         return Part.ALLOCATION
     if "clock_gettime" in function:
         return Part.CLOCK
+    if _MUTEX.match(function):
+        return Part.INFERENCE
     return Part.NETWORK if _SOCKET_CALL.match(function) else Part.OTHER
 
 
-def _code_part(frames: tuple[Frame, ...]) -> Part:
-    sources = [part for frame in frames if (part := _source_part(frame.source)) is not None]
-    if sources:
-        return sources[0]
-    for frame in frames:
-        crate = _CRATE.search(frame.source)
+def _code_part(sample: Sample) -> Part:
+    for source in sample.sources:
+        if (part := _source_part(source)) is not None:
+            return part
+    for source in sample.sources:
+        crate = _CRATE.search(source)
         if crate is not None and (part := _SHARED_CRATES.get(_identifier(crate[1]))) is not None:
             return part
-    return _symbol_part(frames[-1].function)
+    return _symbol_part(sample.function)
 
 
 def _source_part(source: str) -> Part | None:

@@ -1,35 +1,24 @@
-"""What perf sampled: read from `perf script`, and inlined functions unfolded with the library's line tables."""
+"""What perf sampled: read from `perf script`, and source files looked up in the library's line tables."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
 KERNEL = 1 << 63
 """Addresses from here on are the kernel's."""
 FIELDS = "comm,tid,ip,sym,dso"
-"""What `perf script -F` must print for `parse`."""
+"""What `perf script -F` must print for `parse`. In call chains it prints `ip` of user code as an offset in the file."""
 _LIMIT_S = 300
 _HEAD = re.compile(r"^\s*(\S.*?)\s+\d+\s*$")
+_LOAD = re.compile(r"^\s+LOAD\s+(0x[0-9a-f]+)\s+(0x[0-9a-f]+)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+)", re.MULTILINE)
 _FRAME = re.compile(r"^\s+([0-9a-f]+) (.*) \(([^()]*(?:\(deleted\))?)\)$")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A function that was running, or that was inlined into one."""
-
-    function: str
-    library: str
-    """The file's name without its folder; `[vdso]` and the like as perf has them."""
-    source: str = ""
-    """Its source file, where line tables tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +28,19 @@ class Sample:
     thread: str
     kernel: tuple[str, ...]
     """Functions of the kernel, innermost first; empty in user mode."""
-    user: tuple[Frame, ...]
-    """Innermost first: the running function (in the kernel: the one that entered it), preceded by what is inlined."""
-    address: int = 0
-    """Of the running function's instruction; 0 where there is none."""
+    function: str = "[unknown]"
+    """The running function as the symbol table names it; in the kernel, the one that entered it."""
+    library: str = ""
+    """Its file without the folder; `[vdso]` and the like as perf has them."""
+    offset: int = 0
+    """Of its instruction in that file."""
+    sources: tuple[str, ...] = ()
+    """Source files of what is inlined at that instruction, innermost first, then the function's own; where known."""
 
     @property
     def leaf(self) -> str:
-        """The innermost function's name."""
-        if self.kernel:
-            return self.kernel[0]
-        return self.user[0].function if self.user else "[unknown]"
+        """The name to list it under."""
+        return self.kernel[0] if self.kernel else self.function
 
 
 def parse(text: str) -> Iterator[Sample]:
@@ -70,49 +61,65 @@ def _sample(thread: str, lines: list[str]) -> Sample:
         found = _FRAME.match(line)
         if found is None:
             raise ValueError(f"not a frame of perf script: {line!r}")
-        address = int(found[1], 16)
+        address, function = int(found[1], 16), found[2]
         if address < KERNEL:
             # Only the innermost frame is sure: the code keeps no frame pointers to follow.
-            frame = Frame(found[2], found[3].removesuffix(" (deleted)").rpartition("/")[2])
-            return Sample(thread, tuple(kernel), (frame,), address)
-        kernel.append(found[2])
-    return Sample(thread, tuple(kernel), ())
+            library = found[3].removesuffix(" (deleted)").rpartition("/")[2]
+            return Sample(thread, tuple(kernel), function, library, address)
+        kernel.append(function)
+    return Sample(thread, tuple(kernel))
 
 
-def load_bias(maps: str, library: Path) -> int:
-    """Where `library` is mapped, from the text of /proc/PID/maps; `LookupError` if it is not."""
-    for line in maps.splitlines():
-        fields = line.split(maxsplit=5)
-        if len(fields) == 6 and Path(fields[5]) == library and int(fields[2], 16) == 0:
-            return int(fields[0].partition("-")[0], 16)
-    raise LookupError(f"{library.name} is not mapped: another build of it was loaded")
+def unfold(samples: Iterable[Sample], library: Path) -> list[Sample]:
+    """The samples, those in `library` with their source files.
 
-
-def unfold(samples: Iterable[Sample], library: Path, bias: int) -> list[Sample]:
-    """The samples, with the functions that were inlined where they hit `library` (mapped at `bias`)."""
+    Raises `ValueError` where the line tables name other functions than perf does: the files differ, or the addresses
+    are not what is thought.
+    """
     samples = list(samples)
-    addresses = {s.address for s in samples if s.user and s.user[0].library == library.name}
-    chains = _inlined(library, sorted(address - bias for address in addresses))
+    segments = _segments(library)
+    inside = {s.offset: s.function for s in samples if s.library == library.name}
+    addresses = {offset: virtual_address(offset, segments) for offset in inside}
+    places = dict(parse_addr2line(_addr2line(library, sorted(addresses.values()))))
+    known = {offset: places[address] for offset, address in addresses.items() if address in places}
+    agreeing = sum(inside[offset] in names for offset, (names, _) in known.items())
+    if 2 * agreeing <= len(inside):
+        raise ValueError(f"of {len(inside)} addresses in {library.name} only {agreeing} are of the function perf names")
     return [
-        replace(sample, user=chain) if (chain := chains.get(sample.address - bias)) else sample for sample in samples
+        replace(s, sources=known[s.offset][1]) if s.library == library.name and s.offset in known else s
+        for s in samples
     ]
 
 
-def _inlined(library: Path, addresses: list[int]) -> dict[int, tuple[Frame, ...]]:
+def virtual_address(offset: int, segments: Iterable[tuple[int, int, int]]) -> int:
+    """The address that an offset in a file has, by its segments (offset, address, size); `LookupError` for none."""
+    for start, address, size in segments:
+        if start <= offset < start + size:
+            return address + offset - start
+    raise LookupError(f"offset {offset:#x} is in no segment")
+
+
+def _segments(library: Path) -> list[tuple[int, int, int]]:
+    headers = _run(["readelf", "--program-headers", "--wide", str(library)], "")
+    return [(int(o, 16), int(a, 16), int(s, 16)) for o, a, s in _LOAD.findall(headers)]
+
+
+def _addr2line(library: Path, addresses: list[int]) -> str:
     argv = ["addr2line", "--exe", str(library), "--addresses", "--functions", "--inlines", "--demangle"]
-    asked = "".join(f"{address:#x}\n" for address in addresses)
-    answer = subprocess.run(argv, check=True, capture_output=True, input=asked, text=True, timeout=_LIMIT_S).stdout
-    return dict(parse_addr2line(answer, library.name))
+    return _run(argv, "".join(f"{address:#x}\n" for address in addresses))
 
 
-def parse_addr2line(text: str, library: str) -> Iterator[tuple[int, tuple[Frame, ...]]]:
-    """By address, the functions at it from `addr2line -afiC`, innermost first."""
+def _run(argv: list[str], told: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, input=told, text=True, timeout=_LIMIT_S).stdout
+
+
+def parse_addr2line(text: str) -> Iterator[tuple[int, tuple[tuple[str, ...], tuple[str, ...]]]]:
+    """By address: the functions and the source files at it from `addr2line -afiC`, innermost first."""
     for block in re.split(r"^(?=0x[0-9a-f]+$)", text, flags=re.MULTILINE):
-        address, *lines = block.splitlines() or [""]
-        pairs = zip(lines[::2], lines[1::2], strict=True)
-        frames = tuple(Frame(name, library, place.rpartition(":")[0]) for name, place in pairs)
-        if frames:
-            yield int(address, 16), frames
+        lines = block.splitlines()
+        if len(lines) >= 3:
+            # For Rust the first name is the symbol's, whatever is inlined there. The places are always in order.
+            yield int(lines[0], 16), (tuple(lines[1::2]), tuple(place.rpartition(":")[0] for place in lines[2::2]))
 
 
 def shares(counts: Mapping[str, int]) -> dict[str, float]:

@@ -65,7 +65,8 @@ def _repair(node: Any, trees: Sequence[Mapping[str, Any]]) -> None:
 
 def rounded_down(threshold: float) -> float:
     """Return the largest float32 that is not above the threshold."""
-    nearest = np.float32(threshold)
+    with np.errstate(over="ignore"):  # beyond float32 lies infinity, which is what is meant
+        nearest = np.float32(threshold)
     return float(nearest if float(nearest) <= threshold else np.nextafter(nearest, np.float32(-np.inf)))
 
 

@@ -36,7 +36,21 @@ def convert_estimator(estimator: Any, signature: Signature, outputs: Sequence[st
             )
     except Exception as error:  # a converter can raise anything
         raise ConversionError(f"skl2onnx: {first_line(error)}") from error
+    _restore_input_names(model, [spec.name for spec in signature.inputs])
     return normalised(model, outputs)
+
+
+def _restore_input_names(model: Any, names: Sequence[str]) -> None:
+    """Give the graph's inputs the signature's names: skl2onnx makes identifiers of them (`hours-per-week`)."""
+    inputs = list(model.graph.input)
+    if len(inputs) != len(names):
+        raise ConversionError(f"skl2onnx: the graph takes {len(inputs)} inputs, the signature has {len(names)}")
+    renamed = {given.name: name for given, name in zip(inputs, names, strict=True) if given.name != name}
+    for given in inputs:
+        given.name = renamed.get(given.name, given.name)
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
 
 
 def with_text_for_missing(estimator: Any) -> Any:
