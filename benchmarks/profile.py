@@ -154,7 +154,9 @@ def _profile(subject: Subject, connections: int, seconds: float, folder: Path) -
     spent = subject.server.usage().cpu_s - before.cpu_s
     recorded = folder / f"{connections}.perf"
     with record.sampling(subject.server.pid, recorded):
+        before = subject.server.usage()
         _drive(subject, connections, seconds)
+        sampled_s = subject.server.usage().cpu_s - before.cpu_s
     found = _samples(subject, recorded)
     return page.Profile(
         connections=connections,
@@ -162,6 +164,7 @@ def _profile(subject: Subject, connections: int, seconds: float, folder: Path) -
         p50_us=1e3 * closed.p50_ms,
         cpu_us=1e6 * spent / closed.answered,
         samples=len(found),
+        seen=len(found) / record.FREQUENCY / max(sampled_s, 1e-9),
         parts=samples.shares(Counter(str(part_of(sample)) for sample in found)),
         threads=samples.shares(Counter(_kind(sample.thread) for sample in found)),
         functions=samples.shares(Counter(f"{part_of(sample)}: {sample.leaf}" for sample in found)),

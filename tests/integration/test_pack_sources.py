@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -278,7 +278,7 @@ def answers(result: PackResult, data: Any) -> np.ndarray:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", sorted(PROTOTYPES))
-def test_the_bundle_answers_as_the_original_and_reports_the_difference(name, tmp_path):
+def test_the_bundle_answers_as_the_original_and_reports_the_difference(name: str, tmp_path: Path) -> None:
     prototype = PROTOTYPES[name]()
     result = pack(prototype, tmp_path)
     assert verify(result.path) == []
@@ -314,7 +314,7 @@ def test_the_bundle_answers_as_the_original_and_reports_the_difference(name, tmp
 
 
 @pytest.mark.parametrize("name", ["lightgbm_numbers", "sklearn_strings"])
-def test_the_golden_rows_have_the_answers_that_the_model_gives(name, tmp_path):
+def test_the_golden_rows_have_the_answers_that_the_model_gives(name: str, tmp_path: Path) -> None:
     prototype = PROTOTYPES[name]()
     bundle = open_bundle(pack(prototype, tmp_path).path)
     golden = bundle.golden()
@@ -326,7 +326,7 @@ def test_the_golden_rows_have_the_answers_that_the_model_gives(name, tmp_path):
         assert values.tolist() == tensor.data
 
 
-def test_the_graph_of_a_pipeline_has_one_tensor_per_column(tmp_path):
+def test_the_graph_of_a_pipeline_has_one_tensor_per_column(tmp_path: Path) -> None:
     signature = pack(sklearn_strings(), tmp_path).signature
     assert [(t.name, t.datatype, t.shape) for t in signature.inputs] == [
         ("amount", Datatype.FP32, [-1, 1]),
@@ -341,7 +341,7 @@ def test_the_graph_of_a_pipeline_has_one_tensor_per_column(tmp_path):
     ]
 
 
-def test_values_on_both_sides_of_a_split_that_nearest_rounding_would_mix_up(tmp_path):
+def test_values_on_both_sides_of_a_split_that_nearest_rounding_would_mix_up(tmp_path: Path) -> None:
     """Large float32 values have no value between two neighbours: thresholds must be rounded down, not to nearest."""
     import lightgbm
 
@@ -356,7 +356,7 @@ def test_values_on_both_sides_of_a_split_that_nearest_rounding_would_mix_up(tmp_
     assert result.checks.parity.largest_difference <= CONVERSION
 
 
-def test_a_tolerance_that_float32_cannot_keep_makes_the_python_engine_run_it(tmp_path):
+def test_a_tolerance_that_float32_cannot_keep_makes_the_python_engine_run_it(tmp_path: Path) -> None:
     result = pack(lightgbm_numbers(), tmp_path, tolerance=0.0)
     assert result.manifest.engine.kind == "python"
     assert result.checks.fallback is not None
@@ -365,14 +365,14 @@ def test_a_tolerance_that_float32_cannot_keep_makes_the_python_engine_run_it(tmp
     assert not result.checks.parity.passed
 
 
-def test_the_demand_for_onnx_fails_where_parity_does(tmp_path):
+def test_the_demand_for_onnx_fails_where_parity_does(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="more than the tolerance"):
         pack(lightgbm_numbers(), tmp_path, tolerance=0.0, engine="onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.timeout(60)
-def test_the_python_engine_takes_doubles_and_is_exact(tmp_path):
+def test_the_python_engine_takes_doubles_and_is_exact(tmp_path: Path) -> None:
     prototype = lightgbm_categories()
     result = pack(prototype, tmp_path, engine="python")
     assert result.checks.parity is None
@@ -412,7 +412,7 @@ def saved(prototype: Prototype, path: Path) -> Path:
         ("sklearn_strings", "model.joblib"),
     ],
 )
-def test_a_model_file_answers_as_the_model_that_was_saved(name, file, tmp_path):
+def test_a_model_file_answers_as_the_model_that_was_saved(name: str, file: str, tmp_path: Path) -> None:
     prototype = PROTOTYPES[name]()
     path = saved(prototype, tmp_path / file)
     data = tmp_path / "sample.parquet"
@@ -425,7 +425,7 @@ def test_a_model_file_answers_as_the_model_that_was_saved(name, file, tmp_path):
     np.testing.assert_allclose(answers(result, data), prototype.expected, atol=CONVERSION)
 
 
-def test_a_pickle_needs_trust(tmp_path):
+def test_a_pickle_needs_trust(tmp_path: Path) -> None:
     path = saved(sklearn_strings(), tmp_path / "model.joblib")
     with pytest.raises(BadInputError, match=r"model\.joblib is a pickle: loading it can run any code"):
         pack_model(path, name="m", data=frame(), target="fraud", out=tmp_path)
@@ -433,13 +433,13 @@ def test_a_pickle_needs_trust(tmp_path):
 
 @pytest.mark.parametrize("file", ["m.txt", "m.json", "m.ubj", "m.onnx", "m.skops", "m.pkl"])
 @pytest.mark.parametrize("content", [b"", b"not a model\n", b"\x00\xff\xfe" * 50, b"tree\nversion=v4\n"])
-def test_a_file_that_is_not_a_model_is_named(file, content, tmp_path):
+def test_a_file_that_is_not_a_model_is_named(file: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(content)
     with pytest.raises(BadInputError, match=file.replace(".", r"\.")):
         pack_model(tmp_path / file, name="m", data=frame(), target="fraud", out=tmp_path / "out", trust_pickle=True)
 
 
-def test_a_source_that_is_nothing_is_named(tmp_path):
+def test_a_source_that_is_nothing_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no model file"):
         pack_model("missing.txt", name="m", data=frame(), out=tmp_path)
     (tmp_path / "m.h5").write_bytes(b"")
@@ -449,7 +449,7 @@ def test_a_source_that_is_nothing_is_named(tmp_path):
         pack_model(5, name="m", data=frame(), out=tmp_path)
 
 
-def test_an_estimator_that_was_not_trained_is_refused(tmp_path):
+def test_an_estimator_that_was_not_trained_is_refused(tmp_path: Path) -> None:
     from sklearn.linear_model import Ridge
 
     with pytest.raises(BadInputError, match="the Ridge is not fitted"):
@@ -460,7 +460,7 @@ def test_an_estimator_that_was_not_trained_is_refused(tmp_path):
         pack_model(xgboost_model("XGBClassifier"), name="m", data=frame(), out=tmp_path)
 
 
-def test_strings_where_the_model_has_numbers_are_refused(tmp_path):
+def test_strings_where_the_model_has_numbers_are_refused(tmp_path: Path) -> None:
     prototype = lightgbm_numbers()
     with pytest.raises(BadInputError, match="column 'country' holds strings, but the model was trained on numbers"):
         pack(prototype, tmp_path, features=["amount", "age", "country"])
@@ -487,7 +487,9 @@ def logistic_graph(path: Path, *, zipmap: bool, rows: int | None) -> Any:
 
 
 @pytest.mark.parametrize(("zipmap", "rows"), [(True, None), (False, 1), (False, None)])
-def test_an_onnx_file_is_taken_as_it_is_but_for_zipmap_and_batch(zipmap, rows, tmp_path):
+def test_an_onnx_file_is_taken_as_it_is_but_for_zipmap_and_batch(
+    zipmap: bool, rows: int | None, tmp_path: Path
+) -> None:
     expected = logistic_graph(tmp_path / "m.onnx", zipmap=zipmap, rows=rows)
     data = frame()[["amount", "age", "fraud"]]
     result = pack_model(tmp_path / "m.onnx", name="m", data=data, target="fraud", out=tmp_path / "out")
@@ -518,7 +520,7 @@ def network(path: Path, shape: list[int | str]) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=9), path)
 
 
-def test_a_graph_of_tensors_takes_a_list_column_and_has_golden_tensors(tmp_path):
+def test_a_graph_of_tensors_takes_a_list_column_and_has_golden_tensors(tmp_path: Path) -> None:
     network(tmp_path / "n.onnx", [1, 3, 2, 2])
     random = np.random.default_rng(6)
     data = {"image": random.normal(size=(50, 3, 2, 2)), "kind": random.choice(["a", "b", "c"], 50)}
@@ -535,7 +537,7 @@ def test_a_graph_of_tensors_takes_a_list_column_and_has_golden_tensors(tmp_path)
     assert found.reshape(-1).tolist() == golden.outputs[0].data
 
 
-def test_a_graph_whose_input_no_column_fills_is_refused(tmp_path):
+def test_a_graph_whose_input_no_column_fills_is_refused(tmp_path: Path) -> None:
     network(tmp_path / "n.onnx", ["n", 3, 2, 2])
     with pytest.raises(BadInputError, match=r"input 'image' has shape \[-1, 3, 2, 2\]"):
         pack_model(tmp_path / "n.onnx", name="m", data={"a": np.arange(4.0)}, out=tmp_path / "out")
@@ -545,7 +547,7 @@ def test_a_graph_whose_input_no_column_fills_is_refused(tmp_path):
 
 # ---------------------------------------------------------------- Python functions
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with modules, as a user has it, where the command is run."""
     folder = tmp_path / "project"
     folder.mkdir()
@@ -562,7 +564,7 @@ DATA = {"amount": np.linspace(0, 100, 40), "country": np.array(["de", None] * 20
 
 
 @pytest.mark.timeout(60)
-def test_a_function_brings_the_modules_beside_it_along(project, tmp_path):
+def test_a_function_brings_the_modules_beside_it_along(project: Path, tmp_path: Path) -> None:
     (project / "scale_of.py").write_text("SCALE = 100\n")
     (project / "scoring.py").write_text(
         "import scale_of\n\n\ndef score(batch):\n    return batch['amount'] / scale_of.SCALE\n"
@@ -579,7 +581,7 @@ def test_a_function_brings_the_modules_beside_it_along(project, tmp_path):
 
 
 @pytest.mark.timeout(60)
-def test_a_package_is_brought_along_whole(project, tmp_path):
+def test_a_package_is_brought_along_whole(project: Path, tmp_path: Path) -> None:
     (project / "shop").mkdir()
     (project / "shop" / "__init__.py").write_text("")
     (project / "shop" / "weights.json").write_text("[0.5]")
@@ -595,7 +597,7 @@ def test_a_package_is_brought_along_whole(project, tmp_path):
 
 
 @pytest.mark.timeout(60)
-def test_two_bundles_with_modules_of_one_name_do_not_mix(project, tmp_path):
+def test_two_bundles_with_modules_of_one_name_do_not_mix(project: Path, tmp_path: Path) -> None:
     module = project / "scoring.py"
     paths = []
     for factor in (1, 2):
@@ -612,7 +614,9 @@ def test_two_bundles_with_modules_of_one_name_do_not_mix(project, tmp_path):
 
 
 @pytest.mark.timeout(60)
-def test_what_works_only_here_fails_before_the_bundle_gets_its_name(project, tmp_path, monkeypatch):
+def test_what_works_only_here_fails_before_the_bundle_gets_its_name(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir()
     (hidden / "elsewhere.py").write_text("ONE = 1\n")
@@ -636,7 +640,9 @@ def test_what_works_only_here_fails_before_the_bundle_gets_its_name(project, tmp
         ("return {}", "the model gave no output"),
     ],
 )
-def test_a_function_that_does_not_answer_the_sample_is_refused(project, tmp_path, body, words):
+def test_a_function_that_does_not_answer_the_sample_is_refused(
+    project: Path, tmp_path: Path, body: str, words: str
+) -> None:
     (project / "scoring.py").write_text(
         f"import numpy as np\n\nnp.seterr(all='ignore')\n\n\ndef score(batch):\n    {body}\n"
     )
@@ -655,19 +661,19 @@ def test_a_function_that_does_not_answer_the_sample_is_refused(project, tmp_path
         ("json:dumps", "module 'json' is an installed library"),
     ],
 )
-def test_an_entry_that_is_no_model_of_yours_is_named(project, tmp_path, entry, words):
+def test_an_entry_that_is_no_model_of_yours_is_named(project: Path, tmp_path: Path, entry: str, words: str) -> None:
     (project / "broken.py").write_text("def score(:\n")
     (project / "good.py").write_text("VALUE = 5\n")
     with pytest.raises(BadInputError, match=words):
         pack_model(entry, name="m", data=DATA, out=tmp_path / "out")
 
 
-def test_a_function_of_no_module_is_refused(tmp_path):
+def test_a_function_of_no_module_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="cannot be found again by a server"):
         pack_model(lambda batch: batch["amount"], name="m", data=DATA, out=tmp_path / "out")
 
 
-def test_an_estimator_of_a_module_is_packed_by_its_entry(project, tmp_path):
+def test_an_estimator_of_a_module_is_packed_by_its_entry(project: Path, tmp_path: Path) -> None:
     (project / "trained.py").write_text(
         "import numpy as np\nfrom sklearn.linear_model import LinearRegression\n\n"
         "MODEL = LinearRegression().fit(np.arange(10.0)[:, None], np.arange(10.0) * 2)\n"
@@ -718,14 +724,14 @@ def packed_elsewhere(folder: Path, name: str, seed: str) -> dict[str, Any]:
         ("sklearn_pickle", "model.pkl"),
     ],
 )
-def test_two_processes_in_two_folders_make_the_same_bundle(tmp_path, name, file):
+def test_two_processes_in_two_folders_make_the_same_bundle(tmp_path: Path, name: str, file: str) -> None:
     first = packed_elsewhere(tmp_path / "one", name, "1")
     second = packed_elsewhere(tmp_path / "another" / "place", name, "2")
     assert first == second
     assert first["engine"]["file"] == file
 
 
-def test_packing_again_finds_the_bundle_that_is_there_and_mends_a_broken_one(tmp_path):
+def test_packing_again_finds_the_bundle_that_is_there_and_mends_a_broken_one(tmp_path: Path) -> None:
     prototype = lightgbm_numbers()
     first = pack(prototype, tmp_path)
     written = (first.path / "model.onnx").stat().st_mtime_ns

@@ -9,12 +9,13 @@ from typing import Any
 
 from fairlead.bundle.assemble import documents
 from fairlead.bundle.choice import Candidate, choose_engine
+from fairlead.bundle.engine_options import with_options
 from fairlead.bundle.layout import draft, file_entries
 from fairlead.bundle.outcome import Labelling, target_labels
 from fairlead.bundle.publish import publish
 from fairlead.bundle.rehearsal import rehearse
 from fairlead.bundle.request import PackRequest, gather
-from fairlead.schema.bundle import Checks, Manifest, ParityReport, PythonEngine
+from fairlead.schema.bundle import Checks, Manifest, OnnxEngine, ParityReport, PythonEngine
 from fairlead.schema.profile import Profile
 from fairlead.schema.signature import Signature
 
@@ -39,6 +40,7 @@ def pack(request: PackRequest) -> PackResult:
     Raises `BadInputError` where the request, the sample or the source is wrong, `ConversionError` where ONNX is
     demanded and cannot be had, and `BundleError` where the bundle cannot be made.
     """
+    with_options(OnnxEngine(), request.engine_options)  # what is wrong with them is said before the work begins
     material = gather(request)
     labelling = Labelling(
         threshold=request.threshold, override=material.overrides.decision, target_labels=target_labels(material.target)
@@ -47,7 +49,7 @@ def pack(request: PackRequest) -> PackResult:
     files, profile, checks = documents(material, chosen)
     manifest = Manifest(
         name=request.name,
-        engine=chosen.engine,
+        engine=with_options(chosen.engine, request.engine_options),
         requires_trust=chosen.requires_trust,
         files=file_entries(files),
     )

@@ -44,6 +44,8 @@ class PackRequest:
     engine: EngineChoice = "auto"
     """`onnx` fails where the model cannot be converted within tolerance; `python` does not try."""
     trust_pickle: bool = False
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    """How the engine is to run, by the names in the manifest: `intra_op_threads`, `arena`, `workers`, ..."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,10 @@ def pack(
     signature: Annotated[Path | None, typer.Option(help="YAML or JSON file that overrides the signature.")] = None,
     features: Annotated[str | None, typer.Option(help="The model's columns in its order, separated by commas.")] = None,
     engine: Annotated[str, typer.Option(help="auto, onnx (fail if not) or python (do not try).")] = "auto",
+    engine_option: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value of the engine, such as arena=false or workers=4; repeatable."),
+    ] = None,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Load a pickle, which can run code.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Write the result to stdout as JSON.")] = False,
 ) -> None:
@@ -42,6 +46,7 @@ def pack(
     """
     from fairlead.bundle import PackRequest
     from fairlead.bundle import pack as make
+    from fairlead.bundle.engine_options import parse_options
     from fairlead.bundle.parity import DEFAULT_TOLERANCE
 
     if engine not in ENGINES:
@@ -60,6 +65,7 @@ def pack(
             features=None if features is None else [part.strip() for part in features.split(",")],
             engine=engine,  # type: ignore[arg-type]  # one of ENGINES, as checked
             trust_pickle=trust_pickle,
+            engine_options=parse_options(engine_option or []),
         )
     )
     _tell(result)

@@ -184,7 +184,7 @@ def test_shares_add_up_to_one() -> None:
 def profile() -> Profile:
     functions = {"inference: run": 0.75, "other: odd": 0.25}
     parts = {"inference": 0.75, "other": 0.25}
-    return Profile(64, 1000.0, 900.0, 20.0, 8, parts, {"io": 1.0}, functions)
+    return Profile(64, 1000.0, 900.0, 20.0, 8, 0.97, parts, {"io": 1.0}, functions)
 
 
 def test_microseconds_of_the_parts_add_up_to_the_servers() -> None:
@@ -201,6 +201,7 @@ def test_the_page_says_what_is_not_explained() -> None:
     assert text.startswith("measured somewhere\n")
     assert "| inference | 15.00 | 75.0 % |" in text
     assert "| threads `io` | 20.00 | 100.0 % |" in text
+    assert "8 samples (97 % of the CPU time that /proc has)" in text
     assert "Largest in `other`: `other: odd` 25.0 %." in text
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from fairlead.bundle import PackResult, pack_model
+from fairlead.bundle.sample import Array
+
+if TYPE_CHECKING:
+    import lightgbm
 
 ROWS = 600
 
 
-def payments(rows: int = ROWS, seed: int = 7) -> dict[str, np.ndarray]:
+def payments(rows: int = ROWS, seed: int = 7) -> dict[str, Array]:
     """Columns of a little payments table: floats with gaps, integers, booleans, strings, and a target."""
     random = np.random.default_rng(seed)
     amount = np.round(random.exponential(50, rows), 2)
@@ -33,7 +38,7 @@ def payments(rows: int = ROWS, seed: int = 7) -> dict[str, np.ndarray]:
     }
 
 
-def booster(columns: dict[str, np.ndarray], names: list[str]):
+def booster(columns: dict[str, Array], names: list[str]) -> lightgbm.Booster:
     """A LightGBM classifier of the named numeric columns."""
     import lightgbm
 
@@ -43,23 +48,23 @@ def booster(columns: dict[str, np.ndarray], names: list[str]):
 
 
 @pytest.fixture(scope="session")
-def table() -> dict[str, np.ndarray]:
+def table() -> dict[str, Array]:
     return payments()
 
 
 @pytest.fixture(scope="session")
-def model(table):
+def model(table: dict[str, Array]) -> lightgbm.Booster:
     return booster(table, ["amount", "age", "balance"])
 
 
 @pytest.fixture(scope="session")
-def packed(table, model, tmp_path_factory) -> PackResult:
+def packed(table: dict[str, Array], model: lightgbm.Booster, tmp_path_factory: pytest.TempPathFactory) -> PackResult:
     """A LightGBM bundle; tests that damage it copy it first."""
     out = tmp_path_factory.mktemp("bundles")
     return pack_model(model, name="fraud", data=table, target="fraud", out=out, segments=["country"])
 
 
 @pytest.fixture
-def copy(packed, tmp_path) -> Path:
+def copy(packed: PackResult, tmp_path: Path) -> Path:
     """A copy of the bundle under its own name, to damage."""
     return Path(shutil.copytree(packed.path, tmp_path / packed.path.name))

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from fairlead.bundle import PackResult
+from fairlead.bundle.sample import Array
+
+if TYPE_CHECKING:
+    import lightgbm
+
+    from tests.conftest import Cli
 
 pytestmark = pytest.mark.timeout(90)
 
 
 @pytest.fixture
-def files(tmp_path, table, model):
+def files(tmp_path: Path, table: dict[str, Array], model: lightgbm.Booster) -> list[str]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -19,7 +29,7 @@ def files(tmp_path, table, model):
     return ["model.txt", "--name", "fraud", "--data", "sample.parquet", "--target", "fraud", "--out", "out"]
 
 
-def test_pack_prints_the_folder_and_tells_the_parity(cli, files, tmp_path):
+def test_pack_prints_the_folder_and_tells_the_parity(cli: Cli, files: list[str], tmp_path: Path) -> None:
     done = cli("pack", *files, timeout=60)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / done.stdout.strip()
@@ -30,7 +40,7 @@ def test_pack_prints_the_folder_and_tells_the_parity(cli, files, tmp_path):
     assert "engine: onnx" in done.stderr
 
 
-def test_pack_json_is_one_document(cli, files, tmp_path):
+def test_pack_json_is_one_document(cli: Cli, files: list[str], tmp_path: Path) -> None:
     done = cli("pack", *files, "--json", "--threshold", "0.25", "--segment", "country", timeout=60)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -53,7 +63,9 @@ def test_pack_json_is_one_document(cli, files, tmp_path):
         (["--tolerance", "-1"], "error: the tolerance is -1.0: it cannot be negative"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(cli, files, tmp_path, arguments, words):
+def test_wrong_input_is_one_line_and_exit_code_2(
+    cli: Cli, files: list[str], tmp_path: Path, arguments: list[str], words: str
+) -> None:
     done = cli("pack", *files, *arguments, timeout=60)
     assert done.returncode == 2
     assert words in done.stderr
@@ -62,7 +74,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(cli, files, tmp_path, arguments
     assert not (tmp_path / "out").exists()
 
 
-def test_verify_says_ok_or_names_the_file(cli, copy):
+def test_verify_says_ok_or_names_the_file(cli: Cli, copy: Path) -> None:
     assert (cli("verify", str(copy)).returncode, cli("verify", str(copy)).stdout) == (0, "ok\n")
     (copy / "profile.json").write_text("{}")
     done = cli("verify", str(copy), "--json")
@@ -71,7 +83,7 @@ def test_verify_says_ok_or_names_the_file(cli, copy):
     assert cli("verify", str(copy)).stdout.startswith("profile.json: has 2 bytes")
 
 
-def test_inspect_shows_signature_parity_lineage_and_files(cli, packed):
+def test_inspect_shows_signature_parity_lineage_and_files(cli: Cli, packed: PackResult) -> None:
     done = cli("inspect", str(packed.path))
     assert done.returncode == 0, done.stderr
     for words in ("amount", "FP32", "probabilities", "largest difference", "model.onnx", packed.sha256):
@@ -81,7 +93,7 @@ def test_inspect_shows_signature_parity_lineage_and_files(cli, packed):
     assert document["signature"]["features"][0]["name"] == "amount"
 
 
-def test_inspect_of_what_is_no_bundle_says_so(cli, tmp_path):
+def test_inspect_of_what_is_no_bundle_says_so(cli: Cli, tmp_path: Path) -> None:
     done = cli("inspect", str(tmp_path))
     assert done.returncode == 1
     assert "is not a bundle" in done.stderr

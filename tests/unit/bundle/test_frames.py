@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from fairlead.bundle.frames import Frame, FrameError, decode_tensors, encode_tensors, read_frame, write_frame
+from fairlead.bundle.sample import Array
 from fairlead.bundle.tensors import NUMPY_TYPES
 from fairlead.schema.signature import Datatype, TensorSpec
 
@@ -20,7 +22,7 @@ SHAPES = arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5)
 
 
 @st.composite
-def tensors(draw):
+def tensors(draw: st.DrawFn) -> tuple[Datatype, Array]:
     datatype = draw(st.sampled_from(list(Datatype)))
     if datatype is Datatype.BYTES:
         return datatype, draw(arrays.arrays(object, SHAPES, elements=st.text(max_size=8), fill=st.nothing()))
@@ -28,7 +30,7 @@ def tensors(draw):
 
 
 @given(st.lists(tensors(), max_size=4))
-def test_tensors_survive_a_round_trip(given_tensors):
+def test_tensors_survive_a_round_trip(given_tensors: list[tuple[Datatype, Array]]) -> None:
     specs = [
         TensorSpec(name=f"t{number}", datatype=datatype, shape=[-1] * values.ndim)
         for number, (datatype, values) in enumerate(given_tensors)
@@ -44,7 +46,7 @@ def test_tensors_survive_a_round_trip(given_tensors):
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5)), st.binary(max_size=50))
-def test_a_frame_survives_a_round_trip(header, body):
+def test_a_frame_survives_a_round_trip(header: dict[str, int | str], body: bytes) -> None:
     stream = io.BytesIO()
     write_frame(stream, Frame(header, body))
     write_frame(stream, Frame({"next": 1}))
@@ -55,7 +57,7 @@ def test_a_frame_survives_a_round_trip(header, body):
 
 
 @given(st.integers(min_value=1, max_value=60))
-def test_a_cut_frame_is_an_error_and_never_a_frame(cut):
+def test_a_cut_frame_is_an_error_and_never_a_frame(cut: int) -> None:
     stream = io.BytesIO()
     write_frame(stream, Frame({"id": 1, "inputs": []}, b"0123456789"))
     whole = stream.getvalue()
@@ -64,7 +66,7 @@ def test_a_cut_frame_is_an_error_and_never_a_frame(cut):
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_a_frame_an_end_or_a_frame_error(junk):
+def test_any_bytes_are_a_frame_an_end_or_a_frame_error(junk: bytes) -> None:
     try:
         found = read_frame(io.BytesIO(junk))
     except FrameError:
@@ -72,7 +74,7 @@ def test_any_bytes_are_a_frame_an_end_or_a_frame_error(junk):
     assert (found is None) == (junk == b"")
 
 
-def header(**changes):
+def header(**changes: object) -> dict[str, Any]:
     return {"name": "x", "datatype": "FP32", "shape": [2], "bytes": 8} | changes
 
 
@@ -91,12 +93,12 @@ def header(**changes):
         ([header(datatype="BYTES", shape=[2], bytes=5)], struct.pack("<I", 1) + b"a", "do not fill"),
     ],
 )
-def test_what_does_not_fit_is_named(headers, body, words):
+def test_what_does_not_fit_is_named(headers: list[dict[str, Any]], body: bytes, words: str) -> None:
     with pytest.raises(FrameError, match=words):
         decode_tensors(headers, body)
 
 
-def test_the_bytes_are_little_endian_and_row_major():
+def test_the_bytes_are_little_endian_and_row_major() -> None:
     specs = [TensorSpec(name="x", datatype="FP32", shape=[-1, 2]), TensorSpec(name="s", datatype="BYTES", shape=[-1])]
     values = {"x": np.array([[1.0, 2.0]], dtype=np.float32), "s": np.array(["é"], dtype=object)}
     _, body = encode_tensors(values, specs)

@@ -14,10 +14,10 @@ from fairlead.errors import ConversionError
 from fairlead.schema.bundle import OnnxEngine
 
 
-def model(prefix: str, maker: str):
+def model(prefix: str, maker: str) -> onnx.ModelProto:
     """Adds 1 where the sum is positive, so that it has inner graphs that use outer names."""
 
-    def branch(name, amount):
+    def branch(name: str, amount: float) -> onnx.GraphProto:
         constant = helper.make_node("Constant", [], [f"{prefix}{name}c"], value_float=amount)
         add = helper.make_node("Add", [f"{prefix}x2", f"{prefix}{name}c"], [f"{prefix}{name}"])
         output = helper.make_tensor_value_info(f"{prefix}{name}", TensorProto.FLOAT, None)
@@ -43,11 +43,11 @@ def model(prefix: str, maker: str):
     return made
 
 
-def test_graphs_that_differ_in_names_and_maker_only_become_equal():
+def test_graphs_that_differ_in_names_and_maker_only_become_equal() -> None:
     assert normalised(model("a_", "one"), ["out"]) == normalised(model("zz", "another"), ["out"])
 
 
-def test_a_normalised_graph_computes_the_same_for_any_batch():
+def test_a_normalised_graph_computes_the_same_for_any_batch() -> None:
     runner = OnnxRunner(normalised(model("a_", "one"), ["out"]), OnnxEngine())
     for rows in (1, 3):
         values = np.full((rows, 2), 1.0, dtype=np.float32)
@@ -55,7 +55,7 @@ def test_a_normalised_graph_computes_the_same_for_any_batch():
         np.testing.assert_array_equal(runner.run({"x": -values})["out"], -2 * values)
 
 
-def test_the_first_dimension_is_the_batch_and_the_maker_is_gone():
+def test_the_first_dimension_is_the_batch_and_the_maker_is_gone() -> None:
     made = onnx.load_from_string(normalised(model("a_", "one"), ["out"]))
     assert made.producer_name == ""
     assert list(made.metadata_props) == []
@@ -63,7 +63,7 @@ def test_the_first_dimension_is_the_batch_and_the_maker_is_gone():
         assert value.type.tensor_type.shape.dim[0].dim_param == BATCH
 
 
-def test_other_outputs_than_expected_are_refused():
+def test_other_outputs_than_expected_are_refused() -> None:
     with pytest.raises(ConversionError, match=r"has outputs \['y'\] where \['a', 'b'\] are expected"):
         normalised(model("a_", "one"), ["a", "b"])
     with pytest.raises(ConversionError, match="name both an input and an output"):
@@ -71,7 +71,7 @@ def test_other_outputs_than_expected_are_refused():
 
 
 @pytest.mark.parametrize("threshold", [0.1, 1 / 3, 1e6 + 0.01, -0.1, 1e-35, 0.0, 1.0, 16777217.0])
-def test_a_threshold_is_rounded_to_the_largest_float32_that_is_not_above(threshold):
+def test_a_threshold_is_rounded_to_the_largest_float32_that_is_not_above(threshold: float) -> None:
     rounded = np.float32(rounded_down(threshold))
     assert float(rounded) <= threshold
     assert float(np.nextafter(rounded, np.float32(np.inf))) > threshold

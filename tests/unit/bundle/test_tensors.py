@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from fairlead.bundle.sample import read_sample
+from fairlead.bundle.sample import Array, read_sample
 from fairlead.bundle.tensors import columns_from_records, conform, to_tensors
 from fairlead.errors import BadInputError
-from fairlead.schema.signature import FeatureSpec, Signature, TensorSpec
+from fairlead.schema.signature import FeatureSpec, Scalar, Signature, TensorSpec
 
 SIGNATURE = Signature(
     inputs=[
@@ -26,7 +28,7 @@ SIGNATURE = Signature(
 )
 
 
-def test_columns_fill_tensors_by_place_and_missing_values_as_the_signature_says():
+def test_columns_fill_tensors_by_place_and_missing_values_as_the_signature_says() -> None:
     sample = read_sample(
         {
             "a": np.array([True, False]),
@@ -42,7 +44,7 @@ def test_columns_fill_tensors_by_place_and_missing_values_as_the_signature_says(
     assert tensors["i"].tolist() == [7, -1]
 
 
-def test_records_are_the_same_columns_and_an_absent_name_is_missing():
+def test_records_are_the_same_columns_and_an_absent_name_is_missing() -> None:
     columns = columns_from_records(SIGNATURE, [{"a": True, "b": 0.5, "s": "x", "i": 3}, {"a": 0}])
     tensors = to_tensors(SIGNATURE, columns)
     assert tensors["s"].tolist() == [["x"], ["none"]]
@@ -62,25 +64,25 @@ def test_records_are_the_same_columns_and_an_absent_name_is_missing():
         ({"a": 2}, "feature 'a' is boolean, got 2"),
     ],
 )
-def test_a_record_that_does_not_fit_is_named(record, words):
+def test_a_record_that_does_not_fit_is_named(record: dict[str, Scalar], words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         columns_from_records(SIGNATURE, [record])
 
 
-def test_a_number_that_float32_cannot_hold_is_named():
+def test_a_number_that_float32_cannot_hold_is_named() -> None:
     columns = columns_from_records(SIGNATURE, [{"a": 1, "b": 1e39}])
     with pytest.raises(BadInputError, match="column 'b' holds 1e\\+39, too large for FP32"):
         to_tensors(SIGNATURE, columns)
 
 
-def test_an_integer_tensor_without_a_missing_value_cannot_be_missing():
+def test_an_integer_tensor_without_a_missing_value_cannot_be_missing() -> None:
     feature = SIGNATURE.features[3].model_copy(update={"missing": None})
     signature = SIGNATURE.model_copy(update={"features": [*SIGNATURE.features[:3], feature]})
     with pytest.raises(BadInputError, match="feature 'i' may be missing, but a INT64 tensor has no value for that"):
         to_tensors(signature, columns_from_records(signature, [{"a": 1}]))
 
 
-def spec(datatype, shape):
+def spec(datatype: str, shape: list[int]) -> list[TensorSpec]:
     return [TensorSpec(name="p", datatype=datatype, shape=shape)]
 
 
@@ -96,7 +98,7 @@ def spec(datatype, shape):
         (np.ones((2, 5)), spec("FP64", [-1, -1]), np.ones((2, 5))),
     ],
 )
-def test_outputs_that_fit_are_cast(values, specs, expected):
+def test_outputs_that_fit_are_cast(values: Array, specs: list[TensorSpec], expected: Array) -> None:
     found = conform({"p": values, "extra": values}, specs, 2)
     assert list(found) == ["p"]
     assert found["p"].dtype == expected.dtype
@@ -114,11 +116,11 @@ def test_outputs_that_fit_are_cast(values, specs, expected):
         (np.array([1, 2]), spec("BYTES", [-1]), "int64 where strings are promised"),
     ],
 )
-def test_outputs_that_do_not_fit_are_named(values, specs, words):
+def test_outputs_that_do_not_fit_are_named(values: Any, specs: list[TensorSpec], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         conform({"p": values}, specs, 2)
 
 
-def test_an_absent_output_is_named():
+def test_an_absent_output_is_named() -> None:
     with pytest.raises(ValueError, match="no output 'p', only \\['q'\\]"):
         conform({"q": np.ones(2)}, spec("FP32", [-1]), 2)

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ort::environment::Environment;
+use ort::ep::CPU;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 use ort::value::{DynValue, TensorElementType, TensorRef, ValueType};
@@ -82,7 +83,7 @@ fn build(environment: &Environment, model: &[u8], engine: &OnnxEngine, threads: 
         .with_inter_threads(1)?
         .with_intra_op_spinning(false)?
         .with_config_entry("session.use_device_allocator_for_initializers", "1")?
-        .with_config_entry("session.disable_cpu_ep_fallback", "0")?
+        .with_execution_providers([CPU::default().with_arena_allocator(engine.arena).build()])?
         .with_memory_pattern(engine.arena)?
         .commit_from_memory(model)
 }
