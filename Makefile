@@ -18,8 +18,9 @@ RUST := Cargo.toml Cargo.lock $(shell find crates -type f -not -path '*/target/*
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-CHECKS := fmt-check lint types layers stubs gen-check rust-lint rust-test unit contract
-TESTS := integration conformance faults e2e
+# Joined by +: side by side (scripts/gate.py).
+CHECKS := fmt-check lint types+layers stubs gen-check rust-lint rust-test+unit+contract
+TESTS := integration+faults conformance+e2e
 
 .PHONY: help
 help: ## List the targets.

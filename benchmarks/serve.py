@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     report = Report(TITLE)
-    pace = QUICK if options.quick else FULL
+    pace = QUICK if options.quick else replace(FULL, rounds=options.rounds)
     if report.load_before > BUSY:
         say(f"this machine is busy already (load {report.load_before:.1f}): ratios may hold, absolute figures will not")
     load.build_native()
@@ -80,6 +81,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = (*OWN, *(peer.name for peer in PEERS), *PARTS)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serve", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: does it work at all?")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, choices=range(1, 10), help="interleaved rounds")
     parser.add_argument("--only", metavar="A,B", help=f"of {', '.join(names)}")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure other servers")
     options = parser.parse_args(arguments)

@@ -1,5 +1,7 @@
 """Run make targets one after the other, all of them whatever fails, and end with a summary.
 
+Targets joined by `+` run side by side: they mostly wait, for servers and processes, and there is more than one core.
+
 The last line is in the form that test runners print: `1 failed, 840 passed in 312.40s`.
 """
 
@@ -10,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -40,8 +43,8 @@ class Step:
             self.counts[word] = self.counts.get(word, 0) + number
 
 
-def run(name: str) -> Step:
-    """Run `make NAME`, pass its output on as it comes, and return what became of it."""
+def run(name: str, mark: str = "") -> Step:
+    """Run `make NAME`, pass its output on as it comes behind `mark`, and return what became of it."""
     step = Step(name)
     print(f"\n==== {name}", flush=True)
     started = time.monotonic()
@@ -54,11 +57,20 @@ def run(name: str) -> Step:
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            print(f"{mark}{line}", end="", flush=True)
             step.read(line)
     step.ok = process.returncode == 0
     step.seconds = time.monotonic() - started
     return step
+
+
+def run_group(group: str) -> list[Step]:
+    """Run the targets of `a+b`, side by side."""
+    names = group.split("+")
+    if len(names) == 1:
+        return [run(group)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        return list(pool.map(lambda name: run(name, f"{name}: "), names))
 
 
 def summary(steps: list[Step], seconds: float) -> str:
@@ -80,9 +92,9 @@ def summary(steps: list[Step], seconds: float) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Run the targets `names`; return 1 where one failed."""
+    """Run the groups of targets `names`; return 1 where one failed."""
     started = time.monotonic()
-    steps = [run(name) for name in names]
+    steps = [step for group in names for step in run_group(group)]
     print(summary(steps, time.monotonic() - started))
     return 0 if all(step.ok for step in steps) else 1
 

@@ -86,7 +86,8 @@ def markdown(profiles: Sequence[Profile], about: str) -> str:
     for profile in profiles:
         text.append(
             f"c={profile.connections}: {profile.per_second:,.0f} requests/s, p50 {profile.p50_us:,.0f} us, "
-            f"{profile.samples:,} samples ({100 * profile.seen:.0f} % of the CPU time that /proc has). Largest functions: {_names(profile.functions, 12)}."
+            f"{profile.samples:,} samples ({100 * profile.seen:.0f} % of the CPU time that /proc has). "
+            f"Largest functions: {_names(profile.functions, 12)}."
         )
         unexplained = {n: s for n, s in profile.functions.items() if n.startswith(f"{Part.OTHER}: ")}
         text += ["", f"Largest in `other`: {_names(unexplained, UNEXPLAINED) or 'nothing'}.", ""]

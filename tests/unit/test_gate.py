@@ -73,6 +73,20 @@ def test_a_failing_step_does_not_stop_the_others_and_fails_the_gate(
     assert gate.main(["good"]) == 0
 
 
+def test_targets_joined_by_a_plus_run_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    # Each opens one end of a pipe, which waits for the other end: one after the other they would wait for ever.
+    recipe = (
+        "a:\n\t@mkfifo p 2>/dev/null || true; echo 1 > p\n\t@echo '1 passed in 0.10s'\n"
+        "b:\n\t@until [ -p p ]; do :; done; read x < p\n"
+    )
+    (tmp_path / "Makefile").write_text(recipe)
+    monkeypatch.chdir(tmp_path)
+    assert gate.main(["a+b"]) == 0
+    assert "a: 1 passed in 0.10s" in capsys.readouterr().out
+
+
 def test_requirements_follow_references_between_extras() -> None:
     project = {"optional-dependencies": {"a": ["x>=1"], "b": ["fairlead[a]", "y[z]>=2"], "c": ["fairlead[a,b]"]}}
     assert sorted(requirements.expand(project, "c")) == ["x>=1", "x>=1", "y[z]>=2"]

@@ -37,7 +37,10 @@ def server(reply: Reply) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+    class Listener(http.server.ThreadingHTTPServer):
+        request_queue_size = 64  # all connections of the comparison come at once
+
+    with Listener(("127.0.0.1", 0), Handler) as listening:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         try:
