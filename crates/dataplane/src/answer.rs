@@ -67,7 +67,7 @@ impl Answerer {
     }
 
     async fn infer_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
-        admit_early(endpoint, variant)?;
+        admit_early(endpoint, variant, call.body.len())?;
         let core = &variant.core;
         let signature = &core.model.signature;
         let request = oip::parse_infer(call.body, &signature.inputs, &signature.outputs, self.max_rows)?;
@@ -102,7 +102,7 @@ impl Answerer {
     }
 
     async fn predict_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
-        admit_early(endpoint, variant)?;
+        admit_early(endpoint, variant, call.body.len())?;
         let core = &variant.core;
         let request = records::parse_records(call.body, &variant.records, self.max_rows)?;
         let rows = request.rows;
@@ -146,6 +146,7 @@ impl Answerer {
         mut parsed: Parsed,
     ) -> Result<(u128, Answered)> {
         let core = &variant.core;
+        endpoint.admission.learn(call.body.len(), parsed.rows);
         let permit = endpoint.admission.enter(parsed.rows)?;
         let checked = validate::check(&core.model, &mut parsed.inputs, &mut parsed.violations, endpoint.validation);
         count_violations(core, &parsed.violations);
@@ -195,8 +196,8 @@ fn find<'p>(plan: &'p Plan, call: &Call<'_>) -> Result<(&'p Endpoint, &'p Arc<Va
 }
 
 /// Refuses before the body is parsed: overload must cost as little as it can.
-fn admit_early(endpoint: &Endpoint, variant: &Variant) -> Result<()> {
-    if endpoint.admission.is_full() {
+fn admit_early(endpoint: &Endpoint, variant: &Variant, body_bytes: usize) -> Result<()> {
+    if endpoint.admission.is_full_for(body_bytes) {
         return Err(endpoint.admission.refusal());
     }
     if !variant.core.ready() {

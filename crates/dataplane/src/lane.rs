@@ -19,11 +19,13 @@ use crate::violation::Violation;
 pub struct Admission {
     rows: AtomicUsize,
     limit: usize,
+    /// Most bytes that a row has had in a request body; 0 before the first.
+    row_bytes: AtomicUsize,
 }
 
 impl Admission {
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { rows: AtomicUsize::new(0), limit })
+        Arc::new(Self { rows: AtomicUsize::new(0), limit, row_bytes: AtomicUsize::new(0) })
     }
 
     /// Rows in flight now.
@@ -31,8 +33,20 @@ impl Admission {
         self.rows.load(Ordering::Relaxed)
     }
 
-    pub fn is_full(&self) -> bool {
-        self.rows() >= self.limit
+    /// True where a body of so many bytes cannot find room, told before it is parsed: under overload a refusal must
+    /// cost little. It is taken for as few rows as such a body can have had so far, so that none is refused wrongly.
+    pub fn is_full_for(&self, body_bytes: usize) -> bool {
+        let waiting = self.rows();
+        let least = body_bytes / self.row_bytes.load(Ordering::Relaxed).max(body_bytes / self.limit).max(1);
+        waiting > 0 && waiting + least.max(1) > self.limit
+    }
+
+    /// Learns how many bytes a row has.
+    pub fn learn(&self, body_bytes: usize, rows: usize) {
+        let row_bytes = body_bytes.div_ceil(rows.max(1));
+        if row_bytes > self.row_bytes.load(Ordering::Relaxed) {
+            self.row_bytes.fetch_max(row_bytes, Ordering::Relaxed);
+        }
     }
 
     /// Room for `rows` more, or `queue_full`. A request larger than the whole queue is let in when it is empty.
@@ -313,6 +327,18 @@ mod tests {
         drop(permit);
         assert_eq!(admission.rows(), 0);
         assert!(admission.enter(10).is_ok(), "a request larger than the queue is let in when it is empty");
+    }
+
+    #[test]
+    fn a_body_that_cannot_find_room_is_told_by_its_length() {
+        let admission = Admission::new(100);
+        assert!(!admission.is_full_for(1_000_000), "an empty queue takes anything");
+        admission.learn(3_200, 32);
+        let _held = admission.enter(80).expect("room");
+        assert!(admission.is_full_for(3_200), "80 and 32 are more than 100");
+        assert!(!admission.is_full_for(1_500), "80 and 15 are not");
+        admission.learn(400, 1);
+        assert!(!admission.is_full_for(3_200), "it could be eight rows of 400 bytes");
     }
 
     #[tokio::test]
