@@ -65,7 +65,9 @@ def test_a_hundred_swaps_fail_no_request(serve: Serve, models: Workshop, dispatc
         versions.add(told["version"])
         assert told["predictions"][0]["score"] == known[told["version"]][exchange.request]
     assert versions == {"v0", "v1"}
-    until(lambda: settled_threads(server) == threads, f"the threads are {threads} again")
+    # The list before may hold an engine thread that had not ended yet, but never too few.
+    until(lambda: settled_threads(server).count("engine-binary") == 1, "the threads of old variants end")
+    assert len(settled_threads(server)) <= len(threads)
     assert server.processes.memory_mb() < memory + GROWTH_MB
     assert server.metrics().total("fairlead_snapshot_generation") == generation - 1
 
