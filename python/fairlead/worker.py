@@ -17,6 +17,7 @@ for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
 sys.dont_write_bytecode = True  # a bundle is immutable: importing its code must not add a file to it
 
+# E402 throughout: the variables above must be set before numpy is imported.
 import argparse  # noqa: E402
 import ctypes  # noqa: E402
 import resource  # noqa: E402
