@@ -1,7 +1,7 @@
 //! The executor: takes batches from a lane, runs the engine, scores, counts, logs and answers. One function is the
 //! whole path; where it runs (an I/O thread, a thread of its own, beside a worker process) is the plan's choice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ pub struct Core {
     pub workers: OnceLock<Vec<Arc<WorkerHealth>>>,
     /// Their restarts that the metric has counted.
     pub counted_restarts: AtomicU64,
+    /// The model is a tree ensemble that runs without ONNX Runtime.
+    pub forest: AtomicBool,
 }
 
 /// Where an executor runs.

@@ -1,7 +1,7 @@
 //! Builds a plan from a snapshot: opens bundles, loads and warms models, starts executors. Slow, and away from requests.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::bundle::{self, Bundle};
 use crate::error::{Code, Error, Result};
 use crate::execute::{self, Core, Mail, Place};
-use crate::infer::Engine;
+use crate::infer::forest::Forest;
 use crate::infer::onnx::{self, OnnxSession};
 use crate::infer::worker::{Worker, WorkerSpec};
+use crate::infer::{Engine, Native};
 use crate::lane::{Admission, Lane};
 use crate::log::{Log, Stream, StreamSpec};
 use crate::metrics::Metrics;
@@ -149,6 +150,7 @@ impl Loader {
             homes: Arc::clone(&self.homes),
             workers: OnceLock::new(),
             counted_restarts: AtomicU64::new(0),
+            forest: AtomicBool::new(false),
             model,
         })
     }
@@ -165,8 +167,21 @@ impl Loader {
         let bytes = bundle.model.as_deref().unwrap_or_default();
         let threads = options.intra_op_threads.unwrap_or(engine.intra_op_threads);
         let load = || OnnxSession::load(bytes, engine, threads, &bundle.signature);
-        let mut first = load()?;
+        let mut session = load()?;
+        let forest =
+            options.native_trees.then(|| Forest::equal_to(&mut session, bytes, &bundle.signature)).flatten().map(Arc::new);
+        core.forest.store(forest.is_some(), Ordering::Relaxed);
+        // The session that a forest was compared with is freed here.
+        let mut first = forest.as_ref().map_or(Native::Onnx(session), |forest| Native::Forest(Arc::clone(forest)));
         let inline_rows = warm(&mut first, &core.model, max_rows)?;
+        let another = || -> Result<Native> {
+            if let Some(forest) = &forest {
+                return Ok(Native::Forest(Arc::clone(forest)));
+            }
+            let mut session = Native::Onnx(load()?);
+            warm(&mut session, &core.model, max_rows)?;
+            Ok(session)
+        };
         let inline = match options.dispatch {
             Dispatch::Inline => Some(inline_rows.unwrap_or(1)),
             Dispatch::Threads => None,
@@ -174,29 +189,25 @@ impl Loader {
         };
         let Some(rows) = inline else {
             let lane = Arc::new(Lane::default());
-            let mut sessions = vec![first];
+            let mut models = vec![first];
             for _ in 1..options.instances {
-                let mut session = load()?;
-                warm(&mut session, &core.model, max_rows)?;
-                sessions.push(session);
+                models.push(another()?);
             }
-            for session in sessions {
-                on_thread(core, &lane, Engine::Onnx(session), max_rows)?;
+            for model in models {
+                on_thread(core, &lane, Engine::Native(model), max_rows)?;
             }
             return Ok(Lanes::Shared(lane));
         };
-        let mut sessions = Vec::with_capacity(self.io.len());
+        let mut models = Vec::with_capacity(self.io.len());
         for _ in &self.io {
-            let mut session = load()?;
-            warm(&mut session, &core.model, max_rows)?;
-            sessions.push(session);
+            models.push(another()?);
         }
         let bulk = Arc::new(Lane::default());
-        on_thread(core, &bulk, Engine::Onnx(first), max_rows)?;
+        on_thread(core, &bulk, Engine::Native(first), max_rows)?;
         let each: Vec<Arc<Lane>> = self.io.iter().map(|_| Arc::default()).collect();
-        for (home, session) in sessions.into_iter().enumerate() {
+        for (home, model) in models.into_iter().enumerate() {
             let lane = Arc::clone(&each[home]);
-            self.io[home].spawn(execute::run(Arc::clone(core), lane, Engine::Onnx(session), Place::Inline(home), rows));
+            self.io[home].spawn(execute::run(Arc::clone(core), lane, Engine::Native(model), Place::Inline(home), rows));
         }
         Ok(Lanes::Inline { each, bulk, max_rows: rows })
     }
@@ -254,7 +265,7 @@ async fn started_worker(spec: Arc<WorkerSpec>, sample: Vec<Tensor>) -> Result<Wo
 /// Runs the model on sample rows, so that the first request meets a warm one, and measures it.
 ///
 /// Gives the rows that an inline batch may have to stay within its budget; None where even one row takes longer.
-fn warm(session: &mut OnnxSession, model: &Model, max_rows: usize) -> Result<Option<usize>> {
+fn warm(native: &mut Native, model: &Model, max_rows: usize) -> Result<Option<usize>> {
     let refuse = |mut error: Error| {
         error.code = Code::ModelInvalid;
         error.message = format!("the model fails on a sample row: {}", error.message);
@@ -262,11 +273,11 @@ fn warm(session: &mut OnnxSession, model: &Model, max_rows: usize) -> Result<Opt
     };
     let rows = PROBE_ROWS.min(max_rows);
     let inputs = model.sample_inputs(rows);
-    session.run(&model.sample_inputs(1)).map_err(refuse)?;
+    native.run(&model.sample_inputs(1)).map_err(refuse)?;
     let mut best = Duration::MAX;
     for _ in 0..3 {
         let started = Instant::now();
-        session.run(&inputs).map_err(refuse)?;
+        native.run(&inputs).map_err(refuse)?;
         best = best.min(started.elapsed());
         if best > INLINE_BUDGET * PROBE_ROWS as u32 {
             break;

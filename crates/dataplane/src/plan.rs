@@ -1,6 +1,7 @@
 //! The plan: a snapshot compiled to what requests meet. Immutable; swapped whole.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -33,7 +34,13 @@ pub struct Variant {
 impl Variant {
     /// The protocol's name of what runs the model.
     pub fn platform(&self) -> &'static str {
-        if self.core.workers.get().is_some() { "python_worker" } else { "onnxruntime_onnx" }
+        if self.core.workers.get().is_some() {
+            "python_worker"
+        } else if self.core.forest.load(Ordering::Relaxed) {
+            "fairlead_trees"
+        } else {
+            "onnxruntime_onnx"
+        }
     }
 
     /// For people: what it is and how it runs.

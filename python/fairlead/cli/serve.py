@@ -52,6 +52,7 @@ def serve(
     intra_op_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one model call.")] = None,
     worker_timeout_ms: Annotated[int | None, typer.Option(min=1, help="Longest time of a batch in a worker.")] = None,
     worker_memory_mb: Annotated[int | None, typer.Option(min=64, help="What a worker may allocate.")] = None,
+    native_trees: Annotated[bool, typer.Option(help="Run tree ensembles without ONNX Runtime, if answers are equal.")] = True,
     max_batch_rows: Annotated[int, typer.Option(min=1, help="Rows in one model call.")] = 256,
     max_wait_us: Annotated[int, typer.Option(min=0, help="Microseconds a lone request waits for company.")] = 0,
     queue_rows: Annotated[int, typer.Option(min=1, help="Rows waiting before 429.")] = 4096,
@@ -100,6 +101,7 @@ def serve(
                 intra_op_threads=intra_op_threads,
                 timeout_ms=worker_timeout_ms,
                 memory_mb=worker_memory_mb,
+                native_trees=native_trees,
             ),
         )
         desired = Snapshot(endpoints=[endpoint])

@@ -72,6 +72,8 @@ class EngineOptions(Document):
     """Longest time that a Python worker may take for a batch."""
     memory_mb: int | None = Field(default=None, ge=64)
     """What a Python worker may allocate once its model is loaded."""
+    native_trees: bool = True
+    """Run a tree ensemble without ONNX Runtime where its answers are the same, which is checked when it is loaded."""
 
 
 class BundleReference(Document):

@@ -61,6 +61,7 @@ pub struct EngineOptions {
     pub intra_op_threads: Option<u32>,
     pub timeout_ms: Option<u64>,
     pub memory_mb: Option<u64>,
+    pub native_trees: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
