@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.contest import MAIN_CONCURRENCY, Contestant, Pace, ceiling, onnxruntime_library, ours
+from benchmarks.contest import MAIN_CONCURRENCY, Pace, ceiling, onnxruntime_library, ours
 from benchmarks.findings import NO_FAILURE, spread_row
 from benchmarks.harness import load
 from benchmarks.harness.report import Row, Target
-from benchmarks.model import HEAVY_ROWS, Requests, Workload
+from benchmarks.model import HEAVY_ROWS, Workload
 
 if TYPE_CHECKING:
-    from benchmarks.harness.processes import Server
+    from collections.abc import Sequence
+
+    from benchmarks.harness.processes import Command
 
 RATE = 15_000
 OVERLOAD = 2.0
@@ -67,25 +71,41 @@ def one_client(workload: Workload, pace: Pace) -> list[Row]:
 def overload(workload: Workload, pace: Pace) -> list[Row]:
     """Twice what it can: how much of its capacity still arrives in time. With light and with heavy requests."""
     rows = []
+    server_cpus, generator_cpus = halves(sorted(os.sched_getaffinity(0)))
     contestant = ours(workload)
+    command = contestant.command
+
+    def confined(port: int) -> Command:
+        plain = command(port)
+        return replace(plain, argv=[*load.pinned(server_cpus), *plain.argv])
+
+    contestant = replace(contestant, command=confined)
     kinds = {"1 row": workload.single, f"{HEAVY_ROWS} rows": workload.heavy}
     for label, requests in kinds.items():
         with contestant.serve() as server:
-            rows += _overload(
-                contestant, server, requests, f"Fairlead: {OVERLOAD:g}x overload, {label} a request", pace
-            )
+            aim = contestant.aim(server.command.port, requests)
+            rows += _overload(aim, f"Fairlead: {OVERLOAD:g}x overload, {label} a request", pace, generator_cpus)
     return rows
 
 
-def _overload(contestant: Contestant, server: Server, requests: Requests, name: str, pace: Pace) -> list[Row]:
-    aim = contestant.aim(server.command.port, requests)
-    load.loadgen_closed(aim, MAIN_CONCURRENCY, pace.warmup_s)
-    capacity = load.loadgen_closed(aim, MAIN_CONCURRENCY, 2 * pace.seconds).per_second
+def halves(cpus: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """CPUs for the server and for the generator; both have all (named by none) where there is only one."""
+    if len(cpus) < 2:
+        return (), ()
+    middle = len(cpus) // 2
+    return cpus[:middle], cpus[middle:]
+
+
+def _overload(aim: load.Aim, name: str, pace: Pace, cpus: Sequence[int]) -> list[Row]:
+    load.loadgen_closed(aim, MAIN_CONCURRENCY, pace.warmup_s, cpus=cpus)
+    capacity = load.loadgen_closed(aim, MAIN_CONCURRENCY, 2 * pace.seconds, cpus=cpus).per_second
     arguments = ["--rate", str(OVERLOAD * capacity), "--connections", str(OVERLOAD_CONNECTIONS)]
     arguments += ["--no-wait", "--deadline-ms", str(DEADLINE_MS), "--header", TIMEOUT_HEADER]
-    report = load.loadgen(aim, 2 * pace.seconds, arguments)
+    report = load.loadgen(aim, 2 * pace.seconds, arguments, cpus)
+    offered = report["arrivals"] / report["seconds"]
     return [
         Row(f"{name}: capacity (closed loop, c={MAIN_CONCURRENCY})", capacity, "requests/s"),
+        Row(f"{name}: offered", offered, "requests/s"),
         Row(f"{name}: answered 200 within {DEADLINE_MS} ms", report["good_per_second"], "requests/s"),
         Row(f"{name}: goodput / capacity", report["good_per_second"] / capacity, "x", Target("at least", 0.9)),
         Row(f"{name}: refused (429, 503, 504)", _refused(report), "requests/s"),

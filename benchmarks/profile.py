@@ -6,7 +6,6 @@ Needs Linux with perf, and the right to sample the kernel: root, or kernel.perf_
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +23,7 @@ from benchmarks import contest
 from benchmarks.harness import load
 from benchmarks.harness.answers import WrongAnswersError
 from benchmarks.harness.layout import BENCHMARKS, CACHE, RESULTS, ROOT
+from benchmarks.harness.lock import BusyError, alone
 from benchmarks.harness.processes import Server, ServerError, free_port, guard
 from benchmarks.harness.report import Report, machine
 from benchmarks.model import Workload, prepare
@@ -77,12 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the profile; the exit code."""
     options = _options(arguments)
     talk = Console(stderr=True)
-    if busy := others(Path("/proc"), os.getpid()):
-        # Before anything is touched: the model's folder and the log's are the same for all benchmarks.
-        talk.print(
-            f"error: another benchmark is running (process {busy[0]}); both would measure each other", soft_wrap=True
-        )
+    try:
+        with alone():
+            return _run(options, talk)
+    except BusyError as error:
+        talk.print(f"error: {error}", soft_wrap=True)
         return 1
+
+
+def _run(options: argparse.Namespace, talk: Console) -> int:
     guard()
     report = Report(TITLE)
     try:
@@ -115,18 +117,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.seconds = QUICK_SECONDS if options.quick else SECONDS
     return options
-
-
-def others(processes: Path, own: int) -> list[int]:
-    """Processes under `processes` (/proc) other than `own` that run a module of this package."""
-    found = []
-    for folder in processes.iterdir():
-        if folder.name.isdigit() and int(folder.name) != own:
-            with contextlib.suppress(OSError):
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                if any(a == b"-m" and b.startswith(b"benchmarks.") for a, b in pairwise(words)):
-                    found.append(int(folder.name))
-    return found
 
 
 def build() -> Path:

@@ -1,6 +1,7 @@
 """`python -m benchmarks.serve`: Fairlead's data plane against its targets and against the servers people would use.
 
-Exit code 1 if any server's answers differ from onnxruntime's; a missed target is only reported.
+Exit code 1 if any server's answers differ from onnxruntime's; a missed target is only reported. 2: another benchmark
+runs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from benchmarks.findings import add_rows
 from benchmarks.harness import load
 from benchmarks.harness.answers import WrongAnswersError
 from benchmarks.harness.layout import RESULTS
+from benchmarks.harness.lock import BusyError, alone
 from benchmarks.harness.processes import ServerError, guard
 from benchmarks.harness.report import Report, Row
 from benchmarks.model import Workload, prepare
@@ -47,6 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
     options = _options(arguments)
     console = Console(stderr=True)
+    try:
+        with alone():
+            return _measure(options, console)
+    except BusyError as error:
+        console.print(f"error: {error}", soft_wrap=True)
+        return 2
+
+
+def _measure(options: argparse.Namespace, console: Console) -> int:
     guard()
 
     def say(text: str) -> None:

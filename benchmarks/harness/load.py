@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.harness.layout import CACHE, NATIVE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _WRK_SCRIPT = """\
@@ -117,9 +118,9 @@ def _milliseconds(value: str, unit: str) -> float:
     return float(value) * {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}[unit]
 
 
-def loadgen_closed(aim: Aim, connections: int, seconds: float, warmup: float = 0.0) -> Closed:
+def loadgen_closed(aim: Aim, connections: int, seconds: float, warmup: float = 0.0, cpus: Sequence[int] = ()) -> Closed:
     """Closed loop by loadgen, some four times cheaper a request than wrk."""
-    report = loadgen(aim, seconds, ["--closed", str(connections), "--warmup", str(warmup)])
+    report = loadgen(aim, seconds, ["--closed", str(connections), "--warmup", str(warmup)], cpus)
     latency = report["latency_ms"]
     return Closed(report["good"], report["good_per_second"], latency["p50"], latency["p99"], failures(report))
 
@@ -130,12 +131,18 @@ def failures(report: dict[str, Any]) -> int:
     return total
 
 
-def loadgen(aim: Aim, seconds: float, arguments: list[str]) -> dict[str, Any]:
-    """One run of loadgen and its report."""
-    argv = [str(binary("loadgen")), "--port", str(aim.port), "--path", aim.path, "--bodies", str(aim.bodies)]
+def loadgen(aim: Aim, seconds: float, arguments: list[str], cpus: Sequence[int] = ()) -> dict[str, Any]:
+    """One run of loadgen, on these CPUs only where some are named, and its report."""
+    argv = [*pinned(cpus), str(binary("loadgen")), "--port", str(aim.port), "--path", aim.path]
+    argv += ["--bodies", str(aim.bodies)]
     argv += ["--seconds", str(seconds), *arguments]
     report: dict[str, Any] = json.loads(_run(argv, seconds + 120))
     return report
+
+
+def pinned(cpus: Sequence[int]) -> list[str]:
+    """What a command line begins with so that the command runs on these CPUs; nothing for no CPUs."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cpus))] if cpus else []
 
 
 def bare_latency(model: Path, library: Path, bodies: Path, seconds: float) -> dict[str, float]:

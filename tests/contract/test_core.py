@@ -86,7 +86,11 @@ ENDPOINTS = st.builds(
     deadline_ms=st.integers(1, 3_600_000),
     unit_key=st.none() | TEXT,
     batching=st.builds(
-        Batching, max_rows=st.integers(1, 2**31), max_wait_us=st.integers(0, 2**31), queue_rows=st.integers(1, 2**31)
+        Batching,
+        max_rows=st.integers(1, 2**31),
+        max_wait_us=st.integers(0, 2**31),
+        queue_rows=st.integers(1, 2**31),
+        queue_wait_ms=st.integers(0, 60_000),
     ),
     engine=st.builds(
         EngineOptions,
@@ -94,6 +98,7 @@ ENDPOINTS = st.builds(
         instances=COUNT,
         workers=st.none() | COUNT,
         intra_op_threads=st.none() | COUNT,
+        native_trees=st.booleans(),
     ),
 )
 SNAPSHOTS = st.builds(

@@ -15,7 +15,7 @@ ROWS = (
     {"plan"},  # what is served now
     {"execute"},  # one batch through one model
     {"bundle", "infer", "lane", "log", "metrics", "validate"},  # the steps
-    {"stats"},  # what metrics count of inputs and scores
+    {"admission", "stats"},  # places for rows; what metrics count of inputs and scores
     {"model"},  # a signature, compiled
     {"wire"},  # every format that crosses the process's boundary
     {"violation", "tensor"},

@@ -36,7 +36,7 @@ def waiting(server: Server) -> int:
 @pytest.fixture
 def full(serve: Serve, models: Workshop, gates: Gates) -> Server:
     """A server whose queue holds few rows."""
-    one = endpoint("gated", models.gated.bundle, queue_rows=QUEUE, max_rows=1, deadline_ms=30_000)
+    one = endpoint("gated", models.gated.bundle, queue_rows=QUEUE, queue_wait_ms=0, max_rows=1, deadline_ms=30_000)
     return serve(one, environment=gates.environment)
 
 
@@ -62,6 +62,36 @@ def test_a_full_queue_refuses_at_once_and_loses_nothing(full: Server, gates: Gat
     with Wire(full.address) as again:
         assert again.ask(ask()).status == 200, "it recovers"
     assert full.metrics().outcomes("gated") == {"ok": QUEUE + 1, "queue_full": 20}
+
+
+def test_a_request_that_finds_the_queue_full_waits_a_moment_for_room(
+    serve: Serve, models: Workshop, gates: Gates
+) -> None:
+    patient = endpoint("gated", models.gated.bundle, queue_rows=1, queue_wait_ms=20_000, max_rows=1, deadline_ms=30_000)
+    server = serve(patient, environment=gates.environment)
+    gate = gates.new()
+    with Wire(server.address) as first, Wire(server.address) as second, Wire(server.address) as third:
+        first.send(ask(gate, 1.0))
+        gates.wait_until_held(gate)
+        second.send(ask(0, 2.0))
+        until(lambda: server.state()["endpoints"]["gated"]["requests_waiting"] == 1, "it waits")
+        hurried = third.ask(ask(timeout_ms=100))
+        assert (hurried.status, hurried.json()["code"]) == (429, "queue_full"), "as many wait as the queue has rows"
+        gates.open(gate)
+        assert [wire.read().json()["predictions"][0]["score"] for wire in (first, second)] == [2.0, 4.0]
+    assert server.metrics().outcomes("gated") == {"ok": 2, "queue_full": 1}
+
+
+def test_nobody_waits_for_room_longer_than_told(serve: Serve, models: Workshop, gates: Gates) -> None:
+    one = endpoint("gated", models.gated.bundle, queue_rows=1, queue_wait_ms=50, max_rows=1, deadline_ms=30_000)
+    server = serve(one, environment=gates.environment)
+    gate = gates.new()
+    with Wire(server.address) as first, Wire(server.address) as second:
+        first.send(ask(gate))
+        gates.wait_until_held(gate)
+        assert second.ask(ask()).status == 429
+        gates.open(gate)
+        assert first.read().status == 200
 
 
 def test_rows_count_and_not_requests(full: Server, gates: Gates) -> None:

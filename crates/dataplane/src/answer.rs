@@ -67,7 +67,7 @@ impl Answerer {
     }
 
     async fn infer_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
-        admit_early(endpoint, variant, call.body.len())?;
+        self.admit(endpoint, variant, call).await?;
         let core = &variant.core;
         let signature = &core.model.signature;
         let request = oip::parse_infer(call.body, &signature.inputs, &signature.outputs, self.max_rows)?;
@@ -102,7 +102,7 @@ impl Answerer {
     }
 
     async fn predict_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
-        admit_early(endpoint, variant, call.body.len())?;
+        self.admit(endpoint, variant, call).await?;
         let core = &variant.core;
         let request = records::parse_records(call.body, &variant.records, self.max_rows)?;
         let rows = request.rows;
@@ -137,6 +137,17 @@ impl Answerer {
         Ok(body)
     }
 
+    /// Waits for room or refuses, before the body is parsed: overload must cost as little as it can.
+    async fn admit(&self, endpoint: &Endpoint, variant: &Variant, call: &Call<'_>) -> Result<()> {
+        let patience = call.timeout.map_or(endpoint.queue_wait, |timeout| endpoint.queue_wait.min(timeout));
+        endpoint.admission.wait(call.body.len(), self.home, patience).await?;
+        if !variant.core.ready() {
+            let message = format!("endpoint {}: no engine is ready", endpoint.name);
+            return Err(Error::new(Code::NotReady, message).retry_after(Duration::from_secs(1)));
+        }
+        Ok(())
+    }
+
     /// From typed values to the answer; the same for every protocol.
     async fn answer(
         &self,
@@ -147,7 +158,7 @@ impl Answerer {
     ) -> Result<(u128, Answered)> {
         let core = &variant.core;
         endpoint.admission.learn(call.body.len(), parsed.rows);
-        let permit = endpoint.admission.enter(parsed.rows)?;
+        let permit = endpoint.admission.enter(parsed.rows, self.home)?;
         let checked = validate::check(&core.model, &mut parsed.inputs, &mut parsed.violations, endpoint.validation);
         count_violations(core, &parsed.violations);
         checked?;
@@ -193,18 +204,6 @@ impl Answerer {
 fn find<'p>(plan: &'p Plan, call: &Call<'_>) -> Result<(&'p Endpoint, &'p Arc<Variant>)> {
     let endpoint = plan.endpoint(call.endpoint)?;
     Ok((endpoint, endpoint.variant(call.version)?))
-}
-
-/// Refuses before the body is parsed: overload must cost as little as it can.
-fn admit_early(endpoint: &Endpoint, variant: &Variant, body_bytes: usize) -> Result<()> {
-    if endpoint.admission.is_full_for(body_bytes) {
-        return Err(endpoint.admission.refusal());
-    }
-    if !variant.core.ready() {
-        let message = format!("endpoint {}: no engine is ready", endpoint.name);
-        return Err(Error::new(Code::NotReady, message).retry_after(Duration::from_secs(1)));
-    }
-    Ok(())
 }
 
 /// Counts a request exactly once: as answered, as an error, or, where its future is dropped, as abandoned.

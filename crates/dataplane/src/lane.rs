@@ -1,83 +1,18 @@
 //! A lane: the queue between the requests of an endpoint and one executor (or several) of its model.
 //!
-//! Bounded by the endpoint's admission (`RowPermit`), so that pushing never waits and never fails but on a closed lane.
+//! Bounded by the endpoint's admission (`admission.rs`), so that pushing never waits and never fails but on a closed lane.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use crate::error::{Code, Error, Result};
+use crate::admission::RowPermit;
+use crate::error::Result;
 use crate::tensor::Tensor;
 use crate::violation::Violation;
-
-/// Rows admitted to an endpoint and not yet answered.
-#[derive(Debug)]
-pub struct Admission {
-    rows: AtomicUsize,
-    limit: usize,
-    /// Most bytes that a row has had in a request body; 0 before the first.
-    row_bytes: AtomicUsize,
-}
-
-impl Admission {
-    pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { rows: AtomicUsize::new(0), limit, row_bytes: AtomicUsize::new(0) })
-    }
-
-    /// Rows in flight now.
-    pub fn rows(&self) -> usize {
-        self.rows.load(Ordering::Relaxed)
-    }
-
-    /// True where a body of so many bytes cannot find room, told before it is parsed: under overload a refusal must
-    /// cost little. It is taken for as few rows as such a body can have had so far, so that none is refused wrongly.
-    pub fn is_full_for(&self, body_bytes: usize) -> bool {
-        let waiting = self.rows();
-        let least = body_bytes / self.row_bytes.load(Ordering::Relaxed).max(body_bytes / self.limit).max(1);
-        waiting > 0 && waiting + least.max(1) > self.limit
-    }
-
-    /// Learns how many bytes a row has.
-    pub fn learn(&self, body_bytes: usize, rows: usize) {
-        let row_bytes = body_bytes.div_ceil(rows.max(1));
-        if row_bytes > self.row_bytes.load(Ordering::Relaxed) {
-            self.row_bytes.fetch_max(row_bytes, Ordering::Relaxed);
-        }
-    }
-
-    /// Room for `rows` more, or `queue_full`. A request larger than the whole queue is let in when it is empty.
-    pub fn enter(self: &Arc<Self>, rows: usize) -> Result<RowPermit> {
-        let before = self.rows.fetch_add(rows, Ordering::Relaxed);
-        let permit = RowPermit { admission: Arc::clone(self), rows };
-        if before > 0 && before + rows > self.limit {
-            return Err(self.refusal());
-        }
-        Ok(permit)
-    }
-
-    /// The 429 answer.
-    pub fn refusal(&self) -> Error {
-        let message = format!("{} rows are waiting, the queue holds {}", self.rows(), self.limit);
-        Error::new(Code::QueueFull, message).retry_after(Duration::from_secs(1))
-    }
-}
-
-/// Gives the rows back when dropped.
-#[derive(Debug)]
-pub struct RowPermit {
-    admission: Arc<Admission>,
-    rows: usize,
-}
-
-impl Drop for RowPermit {
-    fn drop(&mut self) {
-        self.admission.rows.fetch_sub(self.rows, Ordering::Relaxed);
-    }
-}
 
 /// What a batch came to; shared by the requests that it answers.
 #[derive(Debug)]
@@ -237,6 +172,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admission::Admission;
     use crate::tensor::Data;
 
     fn job(rows: usize, width: usize, deadline: Instant) -> (Job, oneshot::Receiver<Result<Answered>>) {
@@ -244,7 +180,7 @@ mod tests {
         let now = Instant::now();
         let inputs =
             vec![Tensor { dims: vec![rows, width], data: Data::Fp32(vec![0.0; rows * width]), missing: vec![] }];
-        let permit = Admission::new(1_000).enter(rows).expect("room");
+        let permit = Admission::new(1_000, 1).enter(rows, 0).expect("room");
         let job = Job {
             inputs,
             rows,
@@ -316,29 +252,6 @@ mod tests {
         lane.push(b).expect("open");
         assert_eq!(lane.cut(8).jobs.len(), 1);
         assert_eq!(lane.cut(8).jobs.len(), 1);
-    }
-
-    #[test]
-    fn permits_come_back() {
-        let admission = Admission::new(4);
-        let permit = admission.enter(3).expect("room");
-        assert_eq!(admission.enter(2).expect_err("full").code, Code::QueueFull);
-        assert_eq!(admission.rows(), 3);
-        drop(permit);
-        assert_eq!(admission.rows(), 0);
-        assert!(admission.enter(10).is_ok(), "a request larger than the queue is let in when it is empty");
-    }
-
-    #[test]
-    fn a_body_that_cannot_find_room_is_told_by_its_length() {
-        let admission = Admission::new(100);
-        assert!(!admission.is_full_for(1_000_000), "an empty queue takes anything");
-        admission.learn(3_200, 32);
-        let _held = admission.enter(80).expect("room");
-        assert!(admission.is_full_for(3_200), "80 and 32 are more than 100");
-        assert!(!admission.is_full_for(1_500), "80 and 15 are not");
-        admission.learn(400, 1);
-        assert!(!admission.is_full_for(3_200), "it could be eight rows of 400 bytes");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Fairlead's data plane: everything on the path of a prediction, and nothing else.
 
+pub mod admission;
 pub mod answer;
 pub mod bundle;
 pub mod error;

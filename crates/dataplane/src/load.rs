@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::admission::Admission;
 use crate::bundle::{self, Bundle};
 use crate::error::{Code, Error, Result};
 use crate::execute::{self, Core, Mail, Place};
@@ -16,7 +17,7 @@ use crate::infer::forest::Forest;
 use crate::infer::onnx::{self, OnnxSession};
 use crate::infer::worker::{Worker, WorkerSpec};
 use crate::infer::{Engine, Native};
-use crate::lane::{Admission, Lane};
+use crate::lane::Lane;
 use crate::log::{Log, Stream, StreamSpec};
 use crate::metrics::Metrics;
 use crate::model::Model;
@@ -76,7 +77,7 @@ impl Loader {
             == Some(spec.batching.queue_rows);
         let admission = match previous {
             Some(previous) if same_queue => Arc::clone(&previous.admission),
-            _ => Admission::new(spec.batching.queue_rows),
+            _ => Admission::new(spec.batching.queue_rows, self.io.len()),
         };
         Ok(Endpoint {
             name: spec.name.as_str().into(),
@@ -84,6 +85,7 @@ impl Loader {
             variants,
             validation: spec.validation,
             deadline: Duration::from_millis(spec.deadline_ms),
+            queue_wait: Duration::from_millis(spec.batching.queue_wait_ms.min(spec.deadline_ms)),
             admission,
             queue_rows: self.metrics.endpoint_queue(&spec.name),
         })
@@ -168,8 +170,11 @@ impl Loader {
         let threads = options.intra_op_threads.unwrap_or(engine.intra_op_threads);
         let load = || OnnxSession::load(bytes, engine, threads, &bundle.signature);
         let mut session = load()?;
-        let forest =
-            options.native_trees.then(|| Forest::equal_to(&mut session, bytes, &bundle.signature)).flatten().map(Arc::new);
+        let forest = options
+            .native_trees
+            .then(|| Forest::equal_to(&mut session, bytes, &bundle.signature))
+            .flatten()
+            .map(Arc::new);
         core.forest.store(forest.is_some(), Ordering::Relaxed);
         // The session that a forest was compared with is freed here.
         let mut first = forest.as_ref().map_or(Native::Onnx(session), |forest| Native::Forest(Arc::clone(forest)));

@@ -7,9 +7,10 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use rustc_hash::FxHashMap;
 
+use crate::admission::Admission;
 use crate::error::{Code, Error, Result};
 use crate::execute::Core;
-use crate::lane::{Admission, Lane};
+use crate::lane::Lane;
 use crate::wire::records::RecordPlan;
 use crate::wire::snapshot::{Snapshot, Validation};
 
@@ -96,6 +97,8 @@ pub struct Endpoint {
     pub champion: usize,
     pub validation: Validation,
     pub deadline: Duration,
+    /// Longest wait for room in the queue.
+    pub queue_wait: Duration,
     pub admission: Arc<Admission>,
     pub queue_rows: Gauge,
 }

@@ -52,10 +52,13 @@ def serve(
     intra_op_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one model call.")] = None,
     worker_timeout_ms: Annotated[int | None, typer.Option(min=1, help="Longest time of a batch in a worker.")] = None,
     worker_memory_mb: Annotated[int | None, typer.Option(min=64, help="What a worker may allocate.")] = None,
-    native_trees: Annotated[bool, typer.Option(help="Run tree ensembles without ONNX Runtime, if answers are equal.")] = True,
+    native_trees: Annotated[
+        bool, typer.Option(help="Run tree ensembles without ONNX Runtime, if answers are equal.")
+    ] = True,
     max_batch_rows: Annotated[int, typer.Option(min=1, help="Rows in one model call.")] = 256,
     max_wait_us: Annotated[int, typer.Option(min=0, help="Microseconds a lone request waits for company.")] = 0,
-    queue_rows: Annotated[int, typer.Option(min=1, help="Rows waiting before 429.")] = 4096,
+    queue_rows: Annotated[int, typer.Option(min=1, help="Rows in flight; beyond that requests wait.")] = 4096,
+    queue_wait_ms: Annotated[int, typer.Option(min=0, max=60_000, help="... so long for room, then 429.")] = 100,
     deadline_ms: Annotated[int, typer.Option(min=1, help="Longest time a request may take.")] = 2000,
     io_threads: Annotated[int, typer.Option(min=0, help="I/O threads; 0: the CPUs granted.")] = 0,
     max_body_mb: Annotated[int, typer.Option(min=1, help="Largest request body.")] = 32,
@@ -93,7 +96,9 @@ def serve(
             durability=durability,
             deadline_ms=deadline_ms,
             unit_key=unit_key,
-            batching=Batching(max_rows=max_batch_rows, max_wait_us=max_wait_us, queue_rows=queue_rows),
+            batching=Batching(
+                max_rows=max_batch_rows, max_wait_us=max_wait_us, queue_rows=queue_rows, queue_wait_ms=queue_wait_ms
+            ),
             engine=EngineOptions(
                 dispatch=dispatch,
                 instances=instances,

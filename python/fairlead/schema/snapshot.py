@@ -56,7 +56,9 @@ class Batching(Document):
     max_wait_us: int = Field(default=0, ge=0)
     """Microseconds a lone request may wait for company; 0: take what is queued."""
     queue_rows: int = Field(default=4_096, ge=1)
-    """Rows admitted and not yet answered, over all I/O threads; beyond that 429."""
+    """Rows admitted and not yet answered, over all I/O threads; beyond that requests wait for room."""
+    queue_wait_ms: int = Field(default=100, ge=0, le=60_000)
+    """Longest wait for room, then 429; 0: refuse at once. As many requests may wait as the queue has rows."""
 
 
 class EngineOptions(Document):

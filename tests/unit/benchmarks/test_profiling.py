@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.profile import others
 from benchmarks.profiling.page import BEGIN, END, Profile, markdown, rewrite
 from benchmarks.profiling.parts import Part, part_of
 from benchmarks.profiling.samples import Sample, parse, parse_addr2line, shares, unfold, virtual_address
@@ -260,19 +259,3 @@ def outer(library: Path) -> list[int]:
         (int(line.split()[0], 16), int(line.split()[1], 16)) for line in lines if line.endswith(" outer")
     )
     return list(range(start, start + size))
-
-
-def test_another_benchmark_is_seen_and_nothing_else_is_taken_for_one(tmp_path: Path) -> None:
-    commands = {
-        "10": "python\0-m\0benchmarks.serve\0--quick\0",
-        "11": "python\0-m\0benchmarks.profile\0",
-        "12": "grep\0benchmarks.serve\0",
-        "13": "python\0-m\0fairlead\0serve\0",
-        "self": "python\0-m\0benchmarks.serve\0",
-    }
-    for name, text in commands.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "cmdline").write_text(text)
-    (tmp_path / "14").mkdir()  # it ended meanwhile
-    assert others(tmp_path, own=11) == [10]
-    assert sorted(others(tmp_path, own=99)) == [10, 11]

@@ -93,7 +93,9 @@ fn describe(state: &State) -> serde_json::Value {
         .iter()
         .map(|(name, endpoint)| {
             let variants: Vec<_> = endpoint.variants.iter().map(|variant| variant.describe()).collect();
-            (name.to_string(), serde_json::json!({"rows_in_flight": endpoint.admission.rows(), "variants": variants}))
+            let (rows, waiting) = (endpoint.admission.rows(), endpoint.admission.waiting());
+            let told = serde_json::json!({"rows_in_flight": rows, "requests_waiting": waiting, "variants": variants});
+            (name.to_string(), told)
         })
         .collect();
     let log = state.log.status();

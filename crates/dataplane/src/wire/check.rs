@@ -36,6 +36,7 @@ fn endpoint(endpoint: &Endpoint) -> Verdict {
     within("deadline_ms", endpoint.deadline_ms, 1, 3_600_000)?;
     within("batching.max_rows", batching.max_rows as u64, 1, u64::MAX)?;
     within("batching.queue_rows", batching.queue_rows as u64, 1, u64::MAX)?;
+    within("batching.queue_wait_ms", batching.queue_wait_ms, 0, 60_000)?;
     within("engine.instances", engine.instances as u64, 1, 256)?;
     within("engine.workers", u64::from(engine.workers.unwrap_or(1)), 1, 256)?;
     within("engine.intra_op_threads", u64::from(engine.intra_op_threads.unwrap_or(1)), 1, 256)?;

@@ -50,6 +50,7 @@ pub struct Batching {
     pub max_rows: usize,
     pub max_wait_us: u64,
     pub queue_rows: usize,
+    pub queue_wait_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

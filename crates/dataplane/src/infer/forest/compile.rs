@@ -27,7 +27,8 @@ pub(super) fn compile(bytes: &[u8], signature: &Signature) -> Option<Forest> {
     if input.datatype != Datatype::Fp32 || ensemble.inputs != [input.name.clone()] {
         return None;
     }
-    let outputs = signature.outputs.iter().map(|spec| output(&graph, ensemble, classifier, spec)).collect::<Option<_>>()?;
+    let outputs =
+        signature.outputs.iter().map(|spec| output(&graph, ensemble, classifier, spec)).collect::<Option<_>>()?;
     let ensemble = Ensemble { node: ensemble, classifier };
     let labels = ensemble.labels()?;
     let (head, sums) = ensemble.head(&labels)?;
@@ -206,11 +207,7 @@ struct Grower<'s> {
 }
 
 impl Grower<'_> {
-    fn grow<'w>(
-        &self,
-        forest: &mut Forest,
-        weights: &dyn Fn(i64) -> Option<&'w Vec<(usize, f32)>>,
-    ) -> Option<()> {
+    fn grow<'w>(&self, forest: &mut Forest, weights: &dyn Fn(i64) -> Option<&'w Vec<(usize, f32)>>) -> Option<()> {
         let start = forest.nodes.len();
         let ids: FxHashMap<usize, i64> = self.where_is.iter().map(|(id, index)| (*index, *id)).collect();
         let (mut level, mut depth) = (vec![self.from], 0);

@@ -14,7 +14,14 @@ use crate::wire::bundle::Signature;
 
 use super::onnx::OnnxSession;
 use head::Head;
-use walk::{LANES, Node, Tree, leaves};
+use walk::{LANES, Node, Tree, leaves, leaves_of_row};
+
+/// So many rows or fewer are walked one by one: a block costs as much however many of its rows count.
+const LONE_ROWS: usize = 3;
+
+fn any_missing(values: &[f32]) -> bool {
+    values.iter().any(|value| value.is_nan())
+}
 
 /// The class labels of the graph.
 #[derive(Debug)]
@@ -114,8 +121,19 @@ impl Forest {
     /// The sums of `count` rows.
     fn sum(&self, rows: &[f32], count: usize) -> Vec<f32> {
         let mut sums = vec![0.0; count * self.sums];
-        let whole = count - count % LANES;
-        let (blocks, rest) = rows.split_at(whole * self.width);
+        let beside = if count % LANES > LONE_ROWS { count } else { count - count % LANES };
+        let (blocks, lone) = rows.split_at(beside * self.width);
+        let (block_sums, lone_sums) = sums.split_at_mut(beside * self.sums);
+        self.sum_blocks(blocks, block_sums);
+        for (row, sums) in lone.chunks_exact(self.width).zip(lone_sums.chunks_exact_mut(self.sums)) {
+            self.sum_row(row, sums);
+        }
+        sums
+    }
+
+    /// Adds up rows in blocks: tree after tree, so that a tree stays in the cache while all rows go through it.
+    fn sum_blocks(&self, rows: &[f32], sums: &mut [f32]) {
+        let (blocks, rest) = rows.split_at(rows.len() - rows.len() % (LANES * self.width));
         // The last rows are a block too, filled up with zeros that nobody looks at.
         let mut last = Vec::new();
         if !rest.is_empty() {
@@ -123,31 +141,43 @@ impl Forest {
             last.resize(LANES * self.width, 0.0);
         }
         let blocks = || blocks.chunks_exact(LANES * self.width).chain((!last.is_empty()).then_some(&last[..]));
-        let missing: Vec<bool> = blocks().map(|block| block.iter().any(|value| value.is_nan())).collect();
+        let missing: Vec<bool> = blocks().map(any_missing).collect();
         for tree in &self.trees {
             let nodes = &self.nodes[tree.start..tree.end];
-            let values = &self.values[tree.start * self.sums..tree.end * self.sums];
             for ((block, missing), sums) in blocks().zip(&missing).zip(sums.chunks_mut(LANES * self.sums)) {
                 let found = if *missing {
                     leaves::<true>(nodes, tree.depth, block, self.width)
                 } else {
                     leaves::<false>(nodes, tree.depth, block, self.width)
                 };
-                self.add(tree, values, found, sums);
+                for (leaf, sums) in found.into_iter().zip(sums.chunks_exact_mut(self.sums)) {
+                    self.add(tree, leaf, sums);
+                }
             }
         }
-        sums
     }
 
-    /// Adds the values of the leaves found to the sums of a block, which may have fewer rows than lanes.
-    fn add(&self, tree: &Tree, values: &[f32], found: [u16; LANES], sums: &mut [f32]) {
-        for (leaf, sums) in found.iter().zip(sums.chunks_exact_mut(self.sums)) {
-            let values = &values[usize::from(*leaf) * self.sums..][..self.sums];
-            if let Some(target) = tree.target {
-                sums[target] += values[target];
+    fn sum_row(&self, row: &[f32], sums: &mut [f32]) {
+        let missing = any_missing(row);
+        for trees in self.trees.chunks(LANES) {
+            let found = if missing {
+                leaves_of_row::<true>(&self.nodes, trees, row)
             } else {
-                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                leaves_of_row::<false>(&self.nodes, trees, row)
+            };
+            for (leaf, tree) in found.into_iter().zip(trees) {
+                self.add(tree, leaf, sums);
             }
+        }
+    }
+
+    /// Adds the values of a leaf to the sums of one row.
+    fn add(&self, tree: &Tree, leaf: u16, sums: &mut [f32]) {
+        let values = &self.values[(tree.start + usize::from(leaf)) * self.sums..][..self.sums];
+        if let Some(target) = tree.target {
+            sums[target] += values[target];
+        } else {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
         }
     }
 

@@ -41,18 +41,22 @@ fn difference(ours: &Data, theirs: &Data) -> Result<f64> {
         if same { 0.0 } else { (a - b).abs() / b.abs().max(1.0) }
     };
     // A difference that is no number must not pass for none.
-    Ok(ours.iter().zip(theirs).map(apart).fold(0.0, |most, next| if next >= most || next.is_nan() { next } else { most }))
+    Ok(ours
+        .iter()
+        .zip(theirs)
+        .map(apart)
+        .fold(0.0, |most, next| if next >= most || next.is_nan() { next } else { most }))
 }
 
 /// Rows from a fixed sequence.
-struct Rows {
+pub(super) struct Rows {
     /// Thresholds of each column.
     thresholds: Vec<Vec<f32>>,
     state: u64,
 }
 
 impl Rows {
-    fn of(forest: &Forest) -> Self {
+    pub(super) fn of(forest: &Forest) -> Self {
         let mut thresholds = vec![Vec::new(); forest.width];
         for node in forest.nodes.iter().filter(|node| node.threshold.is_finite()) {
             thresholds[usize::from(node.feature & !MISSING_FIRST)].push(node.threshold);
@@ -68,7 +72,7 @@ impl Rows {
         self.state
     }
 
-    fn batch(&mut self, rows: usize) -> Tensor {
+    pub(super) fn batch(&mut self, rows: usize) -> Tensor {
         let width = self.thresholds.len();
         let data = (0..rows * width).map(|index| self.value(index % width)).collect();
         Tensor { dims: vec![rows, width], data: Data::Fp32(data), missing: Vec::new() }

@@ -45,7 +45,8 @@ pub(super) fn leaves<const MISSING: bool>(nodes: &[Node], depth: usize, block: &
                 // Not `value > threshold`: a missing value compares false both ways.
                 let mut first = value <= node.threshold;
                 if MISSING {
-                    first |= value.is_nan() && node.feature & MISSING_FIRST != 0;
+                    // Not `&&`: a branch that nobody can foresee costs more than both halves.
+                    first |= value.is_nan() & (node.feature & MISSING_FIRST != 0);
                 }
                 *at = node.child + u16::from(!first);
             }
@@ -53,6 +54,26 @@ pub(super) fn leaves<const MISSING: bool>(nodes: &[Node], depth: usize, block: &
         left -= steps;
         if at == before {
             break; // a leaf leads to itself: everybody has arrived
+        }
+    }
+    at
+}
+
+/// Indices in their trees of the leaves that one row arrives at, in up to `LANES` trees side by side: a lone row has no
+/// neighbours to share the walk with.
+pub(super) fn leaves_of_row<const MISSING: bool>(nodes: &[Node], trees: &[Tree], row: &[f32]) -> [u16; LANES] {
+    let mut at = [0_u16; LANES];
+    let starts: [usize; LANES] = std::array::from_fn(|lane| trees.get(lane).or(trees.last()).map_or(0, |t| t.start));
+    let depth = trees.iter().map(|tree| tree.depth).max().unwrap_or(0);
+    for _ in 0..depth {
+        for (at, start) in at.iter_mut().zip(starts) {
+            let node = nodes[start + usize::from(*at)];
+            let value = row[usize::from(node.feature & !MISSING_FIRST)];
+            let mut first = value <= node.threshold;
+            if MISSING {
+                first |= value.is_nan() & (node.feature & MISSING_FIRST != 0);
+            }
+            *at = node.child + u16::from(!first);
         }
     }
     at
@@ -87,5 +108,9 @@ mod tests {
         let block: Vec<f32> = (0..LANES).map(|row| row as f32 + 0.5).collect();
         let found = leaves::<false>(&nodes, 9, &block, 1);
         assert_eq!(found, [3, 5, 7, 9, 11, 13, 15, 17]);
+        let tree = Tree { start: 0, end: nodes.len(), depth: 9, target: Some(0) };
+        for (value, leaf) in block.iter().zip(found) {
+            assert_eq!(leaves_of_row::<false>(&nodes, &[tree; 3], &[*value])[..3], [leaf; 3]);
+        }
     }
 }
