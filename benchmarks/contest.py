@@ -6,7 +6,7 @@ import shutil
 import statistics
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONCURRENCY = (8, 64, 256)
 MAIN_CONCURRENCY = 64
 OURS = "fairlead"
+OURS_ONNX = "fairlead-onnxruntime"
+"""Ours with ONNX Runtime running the model, as it does for models that are no lone tree ensemble."""
 CEILING = "ceiling"
 ECHO = "echo"
 LOGS = CACHE / "prediction-log"
@@ -64,7 +66,7 @@ class Contestant:
         return max(largest_difference(self.aim(port, kind), kind.expected, self.scores) for kind in kinds)
 
 
-def ours(workload: Workload, durability: str = "buffered") -> Contestant:
+def ours(workload: Workload, durability: str = "buffered", *flags: str) -> Contestant:
     """Fairlead as a user starts it, with validation, metrics and the prediction log on."""
     name = OURS if durability == "buffered" else f"{OURS}-{durability}"
     log = LOGS / name
@@ -73,10 +75,17 @@ def ours(workload: Workload, durability: str = "buffered") -> Contestant:
         shutil.rmtree(log, ignore_errors=True)
         argv = [sys.executable, "-m", "fairlead", "serve", "--bundle", str(workload.bundle), "--name", workload.name]
         argv += ["--port", str(port), "--admin-port", str(free_port()), "--log", str(log), "--durability", durability]
-        return Command(argv, port, OIP_READY)
+        return Command([*argv, *flags], port, OIP_READY)
 
     title = "Fairlead, all on" if durability == "buffered" else f"Fairlead, {durability} log"
     return Contestant(name, title, command, workload.single, workload.heavy)
+
+
+def ours_onnx(workload: Workload) -> Contestant:
+    """Fairlead with ONNX Runtime running the model."""
+    return replace(
+        ours(workload, "buffered", "--no-native-trees"), name=OURS_ONNX, title="Fairlead, model run by ONNX Runtime"
+    )
 
 
 def ceiling(workload: Workload) -> Contestant:
@@ -201,7 +210,7 @@ def _measure(contestant: Contestant, measured: Measured, pace: Pace) -> None:
             if concurrency == MAIN_CONCURRENCY:
                 measured.cpu_us.append(1e6 * spent / max(closed.answered, 1))
                 measured.cores.append(spent * closed.per_second / max(closed.answered, 1))
-        if contestant.name in {OURS, CEILING, ECHO}:
+        if contestant.name in {OURS, OURS_ONNX, CEILING, ECHO}:
             measured.loadgen.append(load.loadgen_closed(aim, MAIN_CONCURRENCY, pace.seconds))
         measured.peak_mb.append(server.usage().peak_rss_mb)
 

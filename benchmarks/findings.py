@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.contest import CEILING, CONCURRENCY, ECHO, MAIN_CONCURRENCY, OURS, Contestant, Measured, median
+from benchmarks.contest import (
+    CEILING,
+    CONCURRENCY,
+    ECHO,
+    MAIN_CONCURRENCY,
+    OURS,
+    OURS_ONNX,
+    Contestant,
+    Measured,
+    median,
+)
 from benchmarks.harness.report import Report, Row, Target
 
 if TYPE_CHECKING:
@@ -41,12 +51,19 @@ def _add_ratios(report: Report, contestants: Sequence[Contestant], results: dict
     ceiling = results.get(CEILING)
     if ceiling is None:
         return
+    _add_shares(report, "Fairlead", own, ceiling)
+    if (onnx := results.get(OURS_ONNX)) is not None:
+        _add_shares(report, "Fairlead, model run by ONNX Runtime", onnx, ceiling)
+
+
+def _add_shares(report: Report, title: str, own: Measured, ceiling: Measured) -> None:
+    """How much of the bare reference server's throughput it has."""
     for concurrency in CONCURRENCY:
         target = SHARE_OF_CEILING if concurrency == MAIN_CONCURRENCY else None
         share = ratios(own.rate(concurrency), ceiling.rate(concurrency))
-        report.add(spread_row(f"Fairlead / bare reference server, c={concurrency}", share, "x", target))
+        report.add(spread_row(f"{title} / bare reference server, c={concurrency}", share, "x", target))
     share = ratios([run.per_second for run in own.loadgen], [run.per_second for run in ceiling.loadgen])
-    name = f"Fairlead / bare reference server, c={MAIN_CONCURRENCY}, loadgen"
+    name = f"{title} / bare reference server, c={MAIN_CONCURRENCY}, loadgen"
     report.add(spread_row(name, share, "x", SHARE_OF_CEILING))
 
 

@@ -40,7 +40,7 @@ PARTS: dict[str, Callable[[Workload, contest.Pace], list[Row]]] = {
 }
 BUSY = 0.5
 """A load average from which on somebody else takes part of the two cores."""
-OWN = (contest.OURS, contest.CEILING, contest.ECHO)
+OWN = (contest.OURS, contest.OURS_ONNX, contest.CEILING, contest.ECHO)
 TITLE = "Serving: OIP JSON, one row of 30 features a request, 200-tree model; medians of interleaved rounds"
 PACKAGES = ("fairlead", "onnxruntime", "lightgbm", "numpy")
 
@@ -107,7 +107,12 @@ def _closed_loops(
     only: Sequence[str], report: Report, workload: Workload, pace: contest.Pace, say: contest.Say
 ) -> bool:
     """Add the rows of the contest; whether anybody answered wrongly."""
-    own = {contest.OURS: contest.ours, contest.CEILING: contest.ceiling, contest.ECHO: contest.echo}
+    own: dict[str, Callable[[Workload], contest.Contestant]] = {
+        contest.OURS: contest.ours,
+        contest.OURS_ONNX: contest.ours_onnx,
+        contest.CEILING: contest.ceiling,
+        contest.ECHO: contest.echo,
+    }
     contestants = [make(workload) for name, make in own.items() if name in only]
     peers: list[Peer] = [peer for peer in PEERS if peer.name in only]
     enlisted, absent = contest.enlist(peers, workload, say)
