@@ -9,6 +9,18 @@ use crate::infer::graph::{self, Graph};
 use crate::tensor::Datatype;
 use crate::wire::bundle::{Signature, TensorSpec};
 
+/// Weights of a leaf by target.
+type Weights = Vec<(usize, f32)>;
+/// Those of all leaves, by tree and node.
+type Leaves = FxHashMap<(i64, i64), Weights>;
+
+/// What a node of the graph is.
+enum Part {
+    Leaf,
+    /// Its first child is not known yet.
+    Split(Node),
+}
+
 /// Values that all leaves together may hold.
 const MOST_VALUES: usize = 64 << 20;
 
@@ -144,14 +156,13 @@ impl Ensemble<'_> {
         (!forest.trees.is_empty()).then_some(())
     }
 
-    /// Weights of each leaf by target, keyed by tree and node.
-    fn leaves(&self, sums: usize) -> Option<FxHashMap<(i64, i64), Vec<(usize, f32)>>> {
+    fn leaves(&self, sums: usize) -> Option<Leaves> {
         let (trees, nodes, ids) = (self.leaf_ints("treeids"), self.leaf_ints("nodeids"), self.leaf_ints("ids"));
         let weights = self.leaf_weights();
         if trees.len() != weights.len() || nodes.len() != weights.len() || ids.len() != weights.len() {
             return None;
         }
-        let mut leaves: FxHashMap<_, Vec<(usize, f32)>> = FxHashMap::default();
+        let mut leaves = Leaves::default();
         for (((tree, node), id), weight) in trees.iter().zip(nodes).zip(ids).zip(weights) {
             // With one sum for two classes it does not matter which of them the weights name.
             let target = if sums == 1 { 0 } else { usize::try_from(*id).ok().filter(|&id| id < sums)? };
@@ -181,10 +192,10 @@ impl Splits<'_> {
         (lengths.iter().all(|&length| length == trees) && missing).then_some(())
     }
 
-    /// The split at `index`, its first child still open; None for a leaf, an error for what is not understood.
-    fn read(&self, index: usize) -> Option<Option<Node>> {
+    /// The node at `index`; None for what is not understood.
+    fn read(&self, index: usize) -> Option<Part> {
         let threshold = match self.modes[index].as_slice() {
-            b"LEAF" => return Some(None),
+            b"LEAF" => return Some(Part::Leaf),
             b"BRANCH_LEQ" => self.thresholds[index],
             // Below t is up to the number before t.
             b"BRANCH_LT" if self.thresholds[index] > f32::NEG_INFINITY => self.thresholds[index].next_down(),
@@ -194,7 +205,7 @@ impl Splits<'_> {
         if self.missing_first.get(index).is_some_and(|&first| first != 0) {
             feature |= MISSING_FIRST;
         }
-        Some(Some(Node { threshold, feature, child: 0 }))
+        Some(Part::Split(Node { threshold, feature, child: 0 }))
     }
 }
 
@@ -207,7 +218,7 @@ struct Grower<'s> {
 }
 
 impl Grower<'_> {
-    fn grow<'w>(&self, forest: &mut Forest, weights: &dyn Fn(i64) -> Option<&'w Vec<(usize, f32)>>) -> Option<()> {
+    fn grow<'w>(&self, forest: &mut Forest, weights: &dyn Fn(i64) -> Option<&'w Weights>) -> Option<()> {
         let start = forest.nodes.len();
         let ids: FxHashMap<usize, i64> = self.where_is.iter().map(|(id, index)| (*index, *id)).collect();
         let (mut level, mut depth) = (vec![self.from], 0);
@@ -219,7 +230,7 @@ impl Grower<'_> {
                 let here = u16::try_from(forest.nodes.len() - start).ok()?;
                 let sums = forest.values.len();
                 forest.values.resize(sums + forest.sums, 0.0);
-                if let Some(split) = self.splits.read(index)? {
+                if let Part::Split(split) = self.splits.read(index)? {
                     forest.nodes.push(Node { child: u16::try_from(placed).ok()?, ..split });
                     placed += 2;
                     next.push(*self.where_is.get(&self.splits.first[index])?);

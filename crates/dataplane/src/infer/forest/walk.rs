@@ -31,6 +31,13 @@ pub(super) struct Tree {
     pub target: Option<usize>,
 }
 
+/// Whether a value is missing and the node sends it to the first child.
+#[inline]
+#[allow(clippy::needless_bitwise_bool)] // a branch that nobody can foresee costs more than both halves
+fn missing_first(value: f32, node: Node) -> bool {
+    value.is_nan() & (node.feature & MISSING_FIRST != 0)
+}
+
 /// Indices in the tree of the leaves that the rows of a block arrive at. `block` has `LANES` rows of `width` values.
 pub(super) fn leaves<const MISSING: bool>(nodes: &[Node], depth: usize, block: &[f32], width: usize) -> [u16; LANES] {
     let mut at = [0_u16; LANES];
@@ -45,8 +52,7 @@ pub(super) fn leaves<const MISSING: bool>(nodes: &[Node], depth: usize, block: &
                 // Not `value > threshold`: a missing value compares false both ways.
                 let mut first = value <= node.threshold;
                 if MISSING {
-                    // Not `&&`: a branch that nobody can foresee costs more than both halves.
-                    first |= value.is_nan() & (node.feature & MISSING_FIRST != 0);
+                    first |= missing_first(value, node);
                 }
                 *at = node.child + u16::from(!first);
             }
@@ -71,7 +77,7 @@ pub(super) fn leaves_of_row<const MISSING: bool>(nodes: &[Node], trees: &[Tree],
             let value = row[usize::from(node.feature & !MISSING_FIRST)];
             let mut first = value <= node.threshold;
             if MISSING {
-                first |= value.is_nan() & (node.feature & MISSING_FIRST != 0);
+                first |= missing_first(value, node);
             }
             *at = node.child + u16::from(!first);
         }
