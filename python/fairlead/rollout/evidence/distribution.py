@@ -1,5 +1,5 @@
 """Whether scores have the same distribution in both arms: before labels, the first sign that a model decides
-differently.
+otherwise.
 """
 
 from __future__ import annotations
@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
-from fairlead.rollout.evidence.arguments import Floats, counts, probability, require
+from fairlead.rollout.evidence.arguments import Floats, counts, numbers, probability, require, shares
 from fairlead.rollout.evidence.ramp import RatioTest, Side
 from fairlead.rollout.evidence.stitching import empirical_process_radius
 
 CONCENTRATION = 40.0
-"""Of the prior on each bin's rate ratio: between 0.77 and 1.3 nine times in ten. Scores are plenty, shifts are
+"""Of the prior on each bin's rate ratio: between 0.7 and 1.45 nine times in ten. Scores are plenty, shifts are
 small.
 """
+_TILTS = np.concatenate([sign * np.geomspace(0.01, 3.0, 40) for sign in (-1, 1)])
+"""Strengths of the bets on a shape, on either side of none."""
+_SHAPE_WEIGHT, _FREE_WEIGHT = 0.25, 0.5
+"""Of each of the two shapes, and of the bets on every bin by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +54,51 @@ def kolmogorov_smirnov(champion: ArrayLike, challenger: ArrayLike, alpha: float,
     return Distance(float(gap), float(radius))
 
 
-def shift_log_e(
-    share: ArrayLike, challenger: ArrayLike, both: ArrayLike, concentration: float = CONCENTRATION
-) -> Floats:
-    """The logarithm of the evidence that scores are distributed otherwise in the challenger; from counts in bins,
-    over epochs.
+def shift_log_e(share: ArrayLike, challenger: ArrayLike, both: ArrayLike, reference: ArrayLike | None = None) -> Floats:
+    """The logarithm of the evidence that scores are distributed otherwise in the challenger, from counts of units in
+    bins.
 
-    `challenger` and `both` have shape (..., epochs, bins) and count units; `share` (epochs,) is the challenger's.
-    Where the distributions are the same, the arm of a unit is independent of its score's bin: a unit is the
-    challenger's with probability `share` in every bin. Each bin bets on a ratio of its own (`ramp`, either side);
-    the product is a martingale. Much stronger than the band of `kolmogorov_smirnov`, and it uses the router's
-    shares: a sample ratio mismatch shows here too.
+    `challenger` and `both` have shape (..., epochs, bins); `share` (epochs,) is the challenger's. `reference`
+    (bins,) is the distribution that is expected, from the bundle's profile; even bins without it. It moves power,
+    never validity.
+
+    Where the distributions are the same, a unit of any bin is the challenger's with probability `share`. Half of the
+    stake goes on a ratio for every bin by itself (`ramp`, either side), a quarter each on scores that moved up or
+    down and on scores that spread or narrowed: density ratios e^(b s) with s linear or quadratic in rank. All three are
+    martingales, and so is their sum. Much stronger than the band of `kolmogorov_smirnov`, and exact while the
+    distribution drifts in both arms alike. It relies on the router's shares: a sample ratio mismatch shows here too.
     """
-    mine, all_ = counts("challenger", challenger), counts("both", both)
+    share, mine, all_ = shares("share", share), counts("challenger", challenger), counts("both", both)
     require(mine.ndim >= 2, "challenger", "shape (..., epochs, bins)", f"shape {mine.shape}")
-    test = RatioTest(Side.EITHER, 1.0, concentration)
-    per_bin = test.log_e(share, np.swapaxes(mine, -1, -2), np.swapaxes(all_, -1, -2))
-    return np.asarray(per_bin.sum(axis=-1), dtype=np.float64)
+    test = RatioTest(Side.EITHER, 1.0, CONCENTRATION)
+    free = test.log_e(share, np.swapaxes(mine, -1, -2), np.swapaxes(all_, -1, -2)).sum(axis=-1)
+    expected = _reference(reference, mine.shape[-1])
+    rank = 2 * (np.cumsum(expected) - expected / 2) - 1
+    moved, spread = (_shape_log_e(share, mine, all_, _tilted(expected, s)) for s in (rank, (3 * rank**2 - 1) / 2))
+    stakes = np.array([_FREE_WEIGHT, _SHAPE_WEIGHT, _SHAPE_WEIGHT])
+    parts = np.stack([free, moved, spread], axis=-1)
+    return np.asarray(special.logsumexp(parts, axis=-1, b=stakes), dtype=np.float64)
+
+
+def _reference(reference: ArrayLike | None, bins: int) -> Floats:
+    if reference is None:
+        return np.full(bins, 1 / bins)
+    found = numbers("reference", reference)
+    require(found.shape == (bins,), "reference", f"{bins} shares", f"shape {found.shape}")
+    require(bool((found >= 0).all()) and found.sum() > 0, "reference", "shares from 0, not all 0", found)
+    return np.asarray(found / found.sum(), dtype=np.float64)
+
+
+def _tilted(expected: Floats, shape: Floats) -> Floats:
+    """The log density ratio of each bin at each tilt, shape (bins, tilts): e^(b s), scaled to keep the total at 1."""
+    raw = shape[:, None] * _TILTS
+    with np.errstate(divide="ignore"):
+        return np.asarray(raw - special.logsumexp(raw + np.log(expected)[:, None], axis=0), dtype=np.float64)
+
+
+def _shape_log_e(share: Floats, challenger: Floats, both: Floats, ratio: Floats) -> Floats:
+    """The mixture over tilts, each as likely a priori as its logarithm is among the others."""
+    at_risk = np.logaddexp(np.log(share)[:, None, None] + ratio, np.log1p(-share)[:, None, None])
+    flat = both.reshape(*both.shape[:-2], -1) @ at_risk.reshape(-1, ratio.shape[-1])
+    terms = challenger.sum(axis=-2) @ ratio - flat
+    return np.asarray(special.logsumexp(terms, axis=-1) - np.log(len(_TILTS)), dtype=np.float64)

@@ -31,7 +31,7 @@ class Counted(Protocol):
         """How many values there are, shape (...)."""
 
     def places(self) -> Floats:
-        """The values at which counts change, ascending, shape (places,)."""
+        """A value in each stretch on which what is known does not change, ascending, shape (places,)."""
 
     def below(self, x: Floats) -> Floats:
         """How many values are surely less than each `x`, shape (..., len(x))."""
@@ -73,8 +73,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts in bins: `counted[..., i]` values lie between `edges[i]` and `edges[i + 1]`, either edge included or
-    not.
+    """Counts in bins: `counted[..., i]` values lie in [`edges[i]`, `edges[i + 1]`). Leading axes are arms of other
+    rollouts.
     """
 
     edges: Floats
@@ -102,14 +102,16 @@ class Histogram:
 
     def places(self) -> Floats:
         """As `Counted.places`."""
-        return self.edges[np.isfinite(self.edges)]
+        finite = self.edges[np.isfinite(self.edges)]
+        below = [] if np.isfinite(self.edges[0]) else [np.nextafter(self.edges[1], -np.inf)]
+        return np.concatenate([below, finite])
 
     def below(self, x: Floats) -> Floats:
-        """As `Counted.below`: whole bins that end before `x`."""
-        return self._up_to_bin(np.searchsorted(self.edges, x, side="left") - 1)
+        """As `Counted.below`: the bins before that of `x`."""
+        return self._up_to_bin(np.searchsorted(self.edges, x, side="right") - 1)
 
     def up_to(self, x: Floats) -> Floats:
-        """As `Counted.up_to`: all bins that begin at or before `x`."""
+        """As `Counted.up_to`: the bins up to that of `x`."""
         return self._up_to_bin(np.searchsorted(self.edges, x, side="right"))
 
     def _up_to_bin(self, bins: np.ndarray) -> Floats:
@@ -137,29 +139,37 @@ class QuantileTest:
 
     def log_e(self, champion: Counted, challenger: Counted) -> Floats:
         """The logarithm of e; 0 or less where an arm has no value."""
-        x = self._candidates(champion, challenger)
+        return np.asarray(self.log_e_at(champion, challenger, self._places(champion, challenger)).min(axis=-1))
+
+    def log_e_at(self, champion: Counted, challenger: Counted, x: ArrayLike) -> Floats:
+        """The logarithm of e if the champion's quantile were known to be `x`, shape (..., len(x)).
+
+        Any one of them bounds `log_e` from above, at a fraction of its cost.
+        """
+        x = numbers("x", x)
         moved = x * self.ratio + self.shift
         if self.side is Side.HARM:
-            least = self._too_many(champion.below(x), champion.size) + self._too_few(
+            return self._too_many(champion.below(x), champion.size) + self._too_few(
                 challenger.up_to(moved), challenger.size
             )
-        elif self.side is Side.SAFE:
-            least = self._too_few(champion.up_to(x), champion.size) + self._too_many(
+        if self.side is Side.SAFE:
+            return self._too_few(champion.up_to(x), champion.size) + self._too_many(
                 challenger.below(moved), challenger.size
             )
-        else:
-            least = self._unlike(champion, x) + self._unlike(challenger, moved)
-        return np.asarray(least.min(axis=-1), dtype=np.float64)
+        return self._unlike(champion, x) + self._unlike(challenger, moved)
 
-    def _candidates(self, champion: Counted, challenger: Counted) -> Floats:
-        """An x in every stretch on which no count changes, and every place where one does."""
+    def _places(self, champion: Counted, challenger: Counted) -> Floats:
+        """An x in every stretch on which what is known of both arms does not change."""
         moved = (challenger.places() - self.shift) / self.ratio
         places = np.unique(np.concatenate([champion.places(), moved]))
         if not places.size:
             return np.zeros(1)
-        outside = 1 + np.abs(places[[0, -1]])
-        between = (places[1:] + places[:-1]) / 2
-        return np.concatenate([[places[0] - outside[0]], places, between, [places[-1] + outside[1]]])
+        # Moving there and back rounds: a place may land beside its stretch, the middle of two does not.
+        return np.union1d(places, (places[1:] + places[:-1]) / 2) if self._moves else places
+
+    @property
+    def _moves(self) -> bool:
+        return self.ratio != 1 or self.shift != 0
 
     def _too_many(self, count: Floats, size: Floats) -> Floats:
         """Evidence that values below have a probability above q."""

@@ -27,7 +27,7 @@ from scipy import optimize, special
 from fairlead.rollout.evidence.arguments import Floats, counts, positive, probability, require, shares
 from fairlead.rollout.evidence.bernoulli import Interval
 
-_NODES = 112
+_NODES = 72
 _NEAREST, _FARTHEST = 1e-3, 7.0
 """Distances from the margin in ln r. Nodes lie in geometric progression: an effect at distance d is decided by some
 1 / d^2 events, whose likelihood is about d wide, so a constant *ratio* of distances loses the same little
@@ -109,7 +109,7 @@ class RatioTest:
         at_margin = float(np.log(self.margin))
         gain = challenger.sum(axis=-1, keepdims=True) * (node - at_margin)
         cost = events @ (_log_rate(share, node) - _log_rate(share, np.array([at_margin])))
-        return np.asarray(special.logsumexp(weight + gain - cost, axis=-1), dtype=np.float64)
+        return _log_sum(weight + gain - cost)
 
     def log_e_of(self, epochs: Iterable[Epoch]) -> float:
         """The logarithm of e of one rollout; 0 where nothing was counted."""
@@ -165,3 +165,10 @@ def event_share(share: float, ratio: float) -> float:
 def _log_rate(share: Floats, node: Floats) -> Floats:
     """A_k(d), shape (epochs, nodes)."""
     return np.asarray(np.logaddexp(np.log(share)[:, None] + node, np.log1p(-share)[:, None]), dtype=np.float64)
+
+
+def _log_sum(terms: Floats) -> Floats:
+    """The logarithm of the sum of e^terms over the last axis, of finite terms: the inner loop of a simulation."""
+    largest = terms.max(axis=-1, keepdims=True)
+    total = np.log(np.exp(terms - largest).sum(axis=-1)) + largest[..., 0]
+    return np.asarray(total, dtype=np.float64)
