@@ -15,8 +15,8 @@ SHARES = (0.05, 0.25, 0.5)
 """Of the challenger: the steps of a ramp, equally long."""
 LATENCY_SIGMA = 0.5
 """Of ln latency."""
-LATENCY_EDGES = np.concatenate([[0.0], np.exp(LATENCY_SIGMA * np.arange(-1.0, 4.01, 0.1)), [np.inf]])
-"""Bins 5 % wide, in multiples of the median: what the data plane's histograms have, and coarser."""
+LATENCY_EDGES = np.concatenate([[0.0], np.exp(np.arange(0.5, 2.2, 0.01)), [np.inf]])
+"""Multiples of the median; bins 1 % wide where the p99 may lie, about as fine as the data plane counts."""
 SCORE_BINS = 10
 
 

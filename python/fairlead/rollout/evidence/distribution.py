@@ -18,10 +18,10 @@ CONCENTRATION = 40.0
 """Of the prior on each bin's rate ratio: between 0.7 and 1.45 nine times in ten. Scores are plenty, shifts are
 small.
 """
-_TILTS = np.concatenate([sign * np.geomspace(0.01, 3.0, 40) for sign in (-1, 1)])
+_TILTS = np.concatenate([sign * np.geomspace(0.03, 2.0, 32) for sign in (-1, 1)])
 """Strengths of the bets on a shape, on either side of none."""
-_SHAPE_WEIGHT, _FREE_WEIGHT = 0.25, 0.5
-"""Of each of the two shapes, and of the bets on every bin by itself."""
+_STAKES = np.array([0.3, 0.5, 0.2])
+"""On every bin by itself, on scores that moved, on scores that spread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ def shift_log_e(share: ArrayLike, challenger: ArrayLike, both: ArrayLike, refere
     never validity.
 
     Where the distributions are the same, a unit of any bin is the challenger's with probability `share`. Half of the
-    stake goes on a ratio for every bin by itself (`ramp`, either side), a quarter each on scores that moved up or
-    down and on scores that spread or narrowed: density ratios e^(b s) with s linear or quadratic in rank. All three are
+    stake goes on scores that moved up or down, a fifth on scores that spread or narrowed (density ratios e^(b s), s
+    linear or quadratic in rank), the rest on a ratio for every bin by itself (`ramp`, either side). All three are
     martingales, and so is their sum. Much stronger than the band of `kolmogorov_smirnov`, and exact while the
     distribution drifts in both arms alike. It relies on the router's shares: a sample ratio mismatch shows here too.
     """
@@ -75,9 +75,8 @@ def shift_log_e(share: ArrayLike, challenger: ArrayLike, both: ArrayLike, refere
     expected = _reference(reference, mine.shape[-1])
     rank = 2 * (np.cumsum(expected) - expected / 2) - 1
     moved, spread = (_shape_log_e(share, mine, all_, _tilted(expected, s)) for s in (rank, (3 * rank**2 - 1) / 2))
-    stakes = np.array([_FREE_WEIGHT, _SHAPE_WEIGHT, _SHAPE_WEIGHT])
     parts = np.stack([free, moved, spread], axis=-1)
-    return np.asarray(special.logsumexp(parts, axis=-1, b=stakes), dtype=np.float64)
+    return np.asarray(special.logsumexp(parts, axis=-1, b=_STAKES), dtype=np.float64)
 
 
 def _reference(reference: ArrayLike | None, bins: int) -> Floats:

@@ -1,10 +1,14 @@
 """Whether a quantile, such as the 99th percentile of latency, is worse in the challenger.
 
-A quantile is a statement about counts: the p99 is at most x where at least 99 % of values are at most x. Each arm's
-counts give a beta-binomial mixture (`mixtures`) for every x; at the x that *is* the champion's quantile both arms'
-evidence holds at once, and nobody knows that x, so the least product over all x counts. Source: Howard and Ramdas,
-"Sequential estimation of quantiles with applications to A/B testing and best-arm identification", Bernoulli 2022,
-theorem 5, for equality; the one-sided test with a margin follows by the same argument, with one-sided mixtures.
+A quantile is a statement about counts: the p99 is at most x where at least 99 % of values are at most x. Were the
+champion's quantile x known, each arm's counts would be evidence about it (beta-binomial mixtures). It is not known,
+so the product of both is taken for every x, and the least counts: at the true x it is an e-value. Source: Howard and
+Ramdas, "Sequential estimation of quantiles with applications to A/B testing and best-arm identification", Bernoulli
+2022, theorem 5, for equality; one-sided and with a margin by the same argument.
+
+It takes the values of an arm as drawn alike at all times. Where they drift, compare with an equally large control that
+runs at the same time, or count answers slower than an agreed limit instead: that is a rate, exact, and found sooner
+(`ramp`).
 
 Values are given raw (`Sample`) or as mergeable counts in bins (`Histogram`); bins only make the evidence weaker,
 never wrong.
