@@ -80,7 +80,7 @@ def _detection(rng: np.random.Generator, size: Size) -> Iterator[Row]:
         *(detection.score_case(shift) for shift in (0.1, 0.25)),
     )
     for case in cases:
-        # The fixed sample knows where the p99 lies, which nobody does: the quantile is shown beside it, without a target.
+        # The fixed sample knows where the p99 lies, which nobody does: shown beside it, without a target.
         bound = None if "quantile" in case.name else COST
         yield from _rows("roll-back", case, detection.detect(rng, case, size.detections), bound)
 

@@ -96,7 +96,7 @@ def latency_case(slower: float) -> Case:
     def log_e(old: Counts, new: Counts) -> Floats:
         return test.log_e(Histogram.of(LATENCY_EDGES, old), Histogram.of(LATENCY_EDGES, new))
 
-    name = f"p99 latency x {slower:g}, its quantile{'' if share else ', share unknown'}"
+    name = f"p99 latency x {slower:g}, its quantile"
     return Case(name, latency_shares(), latency_shares(slower), log_e, fixed, looks=120, horizon=24)
 
 
