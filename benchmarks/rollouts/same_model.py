@@ -28,6 +28,8 @@ from fairlead.rollout.evidence.shares import mismatch_log_e
 ALPHA = 0.05
 GUARDRAILS = {"errors": 2.0, "p99 latency": 1.0, "scores": 1.0, "split": 1.0}
 """And their weights in the level."""
+EDGES = np.concatenate([LATENCY_EDGES[:-1:6], [np.inf]])
+"""Of latency: 6 % wide, for the sake of speed."""
 INTERVAL = 60
 """Seconds between two checks of the rule with fixed thresholds."""
 SUCCESS, FAILED_CHECKS = 0.99, 5
@@ -51,7 +53,7 @@ class Seen:
     def __post_init__(self) -> None:
         self.errors = np.zeros((self.rollouts, len(SHARES), 2), dtype=np.int64)
         self.units = np.zeros_like(self.errors)
-        self.latency = np.zeros((2, self.rollouts, len(LATENCY_EDGES) - 1), dtype=np.int64)
+        self.latency = np.zeros((2, self.rollouts, len(EDGES) - 1), dtype=np.int64)
         self.scores = np.zeros((2, self.rollouts, len(SHARES), SCORE_BINS), dtype=np.int64)
 
     def add_second(self, rng: np.random.Generator, world: World, second: int) -> None:
@@ -67,7 +69,7 @@ class Seen:
         new = now - self.units[:, epoch]
         self.units[:, epoch] = now
         self.errors[:, epoch] += rng.binomial(new, world.errors(second))
-        matched = min(share, 1 - share) * mean * latency_shares()
+        matched = min(share, 1 - share) * mean * latency_shares(edges=EDGES)
         self.latency += rng.poisson(matched, self.latency.shape)
 
 
@@ -180,4 +182,4 @@ def _z(errors: Counts, units: Counts) -> Floats:
 
 
 def _arms(latency: Counts) -> tuple[Histogram, Histogram]:
-    return Histogram.of(LATENCY_EDGES, latency[0]), Histogram.of(LATENCY_EDGES, latency[1])
+    return Histogram.of(EDGES, latency[0]), Histogram.of(EDGES, latency[1])

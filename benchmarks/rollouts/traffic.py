@@ -45,10 +45,10 @@ class World:
         return min(second * len(SHARES) // self.seconds, len(SHARES) - 1)
 
 
-def latency_shares(slower: float = 1.0) -> Floats:
+def latency_shares(slower: float = 1.0, edges: Floats = LATENCY_EDGES) -> Floats:
     """The probability of each latency bin, if every answer takes `slower` times as long."""
     with np.errstate(divide="ignore"):
-        place = (np.log(LATENCY_EDGES) - np.log(slower)) / LATENCY_SIGMA
+        place = (np.log(edges) - np.log(slower)) / LATENCY_SIGMA
     return np.asarray(np.diff(special.ndtr(place)), dtype=np.float64)
 
 

@@ -67,7 +67,7 @@ def risk_sets(units: Exposures, until: float = np.inf) -> RiskSets:
 
     Events of one moment are taken in the order of their units: each shrinks the risk set of the next.
     """
-    happened = (units.event_at <= until) & (units.event_at <= units.left_at)
+    happened = np.isfinite(units.event_at) & (units.event_at <= until) & (units.event_at <= units.left_at)
     gone_at = np.minimum(units.event_at, units.left_at)
     found: list[tuple[float, int, int, int, bool]] = []
     for cohort in np.unique(units.cohort[happened]):

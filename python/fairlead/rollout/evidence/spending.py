@@ -7,6 +7,7 @@ O'Brien-Fleming-type function; boundary crossing by the recursion of Armitage, M
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +15,7 @@ from scipy import optimize, special, stats
 
 from fairlead.rollout.evidence.arguments import Floats, numbers, probability, require
 
-_POINTS = 801
+_POINTS = 301
 _REACH = 9.0
 """Standard deviations beyond which the density of a statistic is taken to be 0."""
 
@@ -101,11 +102,17 @@ class _Walk:
         widest = _REACH * np.sqrt(self.time)
         low = -high if self.two_sided else min(-widest, high - 1e-6) + min(0.0, float(self.shift))
         high = min(high, widest + abs(self.shift) + float(self.points.max(initial=0.0)))
-        node, weight = np.polynomial.legendre.leggauss(_POINTS)
+        node, weight = _quadrature()
         points = (high - low) / 2 * node + (high + low) / 2
         density = stats.norm.pdf(points[:, None], self.points + self.shift, self.step) @ self.mass
         mass = density * weight * (high - low) / 2
         return _Walk(self.time, points, np.asarray(mass, dtype=np.float64), 0.0, 0.0, self.two_sided)
+
+
+@cache
+def _quadrature() -> tuple[Floats, Floats]:
+    node, weight = np.polynomial.legendre.leggauss(_POINTS)
+    return np.asarray(node, dtype=np.float64), np.asarray(weight, dtype=np.float64)
 
 
 def _looks(information: ArrayLike) -> Floats:
