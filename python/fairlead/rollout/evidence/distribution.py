@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from fairlead.rollout.evidence.arguments import Floats, counts, numbers, probability, require, shares
+from fairlead.rollout.evidence.log_space import log_sum
 from fairlead.rollout.evidence.ramp import RatioTest, Side
 from fairlead.rollout.evidence.stitching import empirical_process_radius
 
@@ -98,6 +99,6 @@ def _tilted(expected: Floats, shape: Floats) -> Floats:
 def _shape_log_e(share: Floats, challenger: Floats, both: Floats, ratio: Floats) -> Floats:
     """The mixture over tilts, each as likely a priori as its logarithm is among the others."""
     at_risk = np.logaddexp(np.log(share)[:, None, None] + ratio, np.log1p(-share)[:, None, None])
-    flat = both.reshape(*both.shape[:-2], -1) @ at_risk.reshape(-1, ratio.shape[-1])
-    terms = challenger.sum(axis=-2) @ ratio - flat
-    return np.asarray(special.logsumexp(terms, axis=-1) - np.log(len(_TILTS)), dtype=np.float64)
+    every = both.reshape(*both.shape[:-2], -1)
+    terms = challenger.sum(axis=-2) @ ratio - every @ at_risk.reshape(-1, ratio.shape[-1])
+    return np.asarray(log_sum(terms) - np.log(len(_TILTS)), dtype=np.float64)

@@ -61,6 +61,14 @@ def log_gamma_upper(a: ArrayLike, x: ArrayLike) -> Floats:
     return np.asarray(result, dtype=np.float64)
 
 
+def log_sum(terms: Floats) -> Floats:
+    """The logarithm of the sum of e^terms over the last axis, of finite terms, which it overwrites."""
+    largest = terms.max(axis=-1, keepdims=True)
+    terms -= largest
+    np.exp(terms, out=terms)
+    return np.asarray(np.log(terms.sum(axis=-1)) + largest[..., 0], dtype=np.float64)
+
+
 def _beta_tail(a: Floats, b: Floats, x: float) -> Floats:
     """B(x; a, b) = x^a (1-x)^b / a * (1 + sum of products of (a+b+k) / (a+1+k) x): DLMF 8.17.8."""
     term = np.ones_like(a)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from fairlead.rollout.evidence.log_space import log_beta, log_gamma_lower, log_gamma_upper, log_incomplete_beta
+from fairlead.rollout.evidence.log_space import log_beta, log_gamma_lower, log_gamma_upper, log_incomplete_beta, log_sum
 
 
 def test_moderate_values_are_scipys() -> None:
@@ -41,3 +41,8 @@ def test_values_join_where_the_expansion_takes_over() -> None:
     a = np.arange(900.0, 1_100.0)
     value = log_incomplete_beta(a, 20.0, 0.5)
     assert (np.abs(np.diff(value, 2)) < 1e-2).all()
+
+
+def test_a_sum_of_exponentials_neither_overflows_nor_underflows() -> None:
+    terms = np.array([[1e6, 1e6 - 1, 0.0], [-1e6, -1e6, -2e6]])
+    assert log_sum(terms.copy()) == pytest.approx(special.logsumexp(terms, axis=-1))
