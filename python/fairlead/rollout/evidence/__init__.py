@@ -12,7 +12,7 @@
 | `several` | many guardrails, many slices |
 | `planning` | how many units and hours will it take? (`crossing`: exact stopping times) |
 | `spending`, `asymptotic` | group-sequential bounds and asymptotic intervals, to compare with |
-| `mixtures`, `stitching`, `bernoulli`, `log_space` | what the above are made of |
+| `mixtures`, `stitching`, `bernoulli`, `log_space`, `arguments` | what the above are made of |
 
 Evidence is an *e-value*, kept as its logarithm: under the null hypothesis it exceeds 1 / alpha with probability at
 most alpha, however often one looks. Evidence of independent sources is added (as logarithms), never compared look by
