@@ -56,12 +56,11 @@ def kolmogorov_smirnov(champion: ArrayLike, challenger: ArrayLike, alpha: float,
 
 
 def shift_log_e(share: ArrayLike, challenger: ArrayLike, both: ArrayLike, reference: ArrayLike | None = None) -> Floats:
-    """The logarithm of the evidence that scores are distributed otherwise in the challenger, from counts of units in
-    bins.
+    """The logarithm of the evidence that scores are distributed otherwise in the challenger.
 
-    `challenger` and `both` have shape (..., epochs, bins); `share` (epochs,) is the challenger's. `reference`
-    (bins,) is the distribution that is expected, from the bundle's profile; even bins without it. It moves power,
-    never validity.
+    Units are counted by the bin of their score: `challenger` and `both` have shape (..., epochs, bins); `share`
+    (epochs,) is the challenger's. `reference` (bins,) is the distribution that is expected, from the bundle's
+    profile; even bins without it. It moves power, never validity.
 
     Where the distributions are the same, a unit of any bin is the challenger's with probability `share`. Half of the
     stake goes on scores that moved up or down, a fifth on scores that spread or narrowed (density ratios e^(b s), s
@@ -97,7 +96,7 @@ def _tilted(expected: Floats, shape: Floats) -> Floats:
 
 
 def _shape_log_e(share: Floats, challenger: Floats, both: Floats, ratio: Floats) -> Floats:
-    """The mixture over tilts, each as likely a priori as its logarithm is among the others."""
+    """The logarithm of the mixture over tilts, all weighed alike: shape (...)."""
     at_risk = np.logaddexp(np.log(share)[:, None, None] + ratio, np.log1p(-share)[:, None, None])
     every = both.reshape(*both.shape[:-2], -1)
     terms = challenger.sum(axis=-2) @ ratio - every @ at_risk.reshape(-1, ratio.shape[-1])

@@ -36,9 +36,7 @@ everywhere."""
 _BLOCK = 512
 """Rollouts at a time: what a block needs stays in the processor's cache."""
 CONCENTRATION = 5.0
-"""Of the prior: r / (1 + r) is beta-distributed with these two parameters; 5 means r between 0.3 and 3 nine times in
-ten.
-"""
+"""Of the prior: r / (1 + r) is beta-distributed with these two parameters; at 5, nine in ten r lie in 0.34 to 2.98."""
 
 
 class Side(StrEnum):
@@ -54,9 +52,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What was counted while the challenger had one share of the units: the state that replicas send, and may be
-    added.
-    """
+    """What was counted while the challenger had one share of the units; replicas' counts may be added (`merge`)."""
 
     share: float
     """The challenger's, of the units of both arms that are compared."""
@@ -86,7 +82,7 @@ class RatioTest:
 
     @cached_property
     def nodes(self) -> tuple[Floats, Floats]:
-        """The logarithm of r of each node of the prior, and ln of its weight."""
+        """The logarithms of each node's ratio and of its weight in the prior."""
         distance = np.geomspace(_NEAREST, _FARTHEST, _NODES)
         width = np.gradient(distance)
         width[0] += _NEAREST / 2  # the sliver between the margin and the first node
@@ -97,10 +93,10 @@ class RatioTest:
         return node, weight - special.logsumexp(weight)
 
     def log_e(self, share: ArrayLike, challenger: ArrayLike, events: ArrayLike) -> Floats:
-        """The logarithm of e of each rollout: `challenger` and `events` have shape (..., epochs), `share` (epochs,);
-        result (...).
+        """The logarithm of e of each of many rollouts, shape (...).
 
-        `challenger` counts the challenger's events, `events` those of both arms.
+        `challenger` counts the challenger's events, `events` those of both arms, both of shape (..., epochs); `share`
+        has shape (epochs,).
         """
         share, challenger, events = shares("share", share), counts("challenger", challenger), counts("events", events)
         require(share.ndim == 1, "share", "one share for each epoch", f"shape {share.shape}")
