@@ -1,8 +1,8 @@
 """Values published by two implementations of the multinomial test of Lindon and Malek (NeurIPS 2022).
 
-Sources: github.com/optimizely/ssrm (its unit and regression tests, and its notebook on the experiment that R. Kohavi
-tweeted about: 1,637,070 visitors, 50.2 to 49.8) and github.com/assuncaolfi/savvi (examples). Random streams are
-numpy's legacy ones, which are frozen.
+Sources: Optimizely's package ssrm-test (its unit and regression tests, and its notebook on the experiment that R.
+Kohavi tweeted about: 1,637,070 visitors, 50.2 to 49.8) and github.com/assuncaolfi/savvi (examples). Random streams
+are numpy's legacy ones, which are frozen.
 """
 
 from __future__ import annotations
