@@ -27,6 +27,8 @@ class Feed:
         self._poked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.closing = False
+        self.waiting = 0
+        """How many wait."""
 
     @property
     def newest(self) -> Snapshot:
@@ -89,5 +91,9 @@ class Feed:
             left = deadline - time.monotonic()
             if left <= 0 or self.closing:
                 return None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), left)
+            self.waiting += 1
+            try:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), left)
+            finally:
+                self.waiting -= 1

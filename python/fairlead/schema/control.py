@@ -122,4 +122,6 @@ class Health(Document):
     """This process runs the loops."""
     holder: str | None
     """Who does."""
-    generation: int | None
+    generation: int
+    polls: int
+    """Long polls that wait in this process."""

@@ -76,9 +76,13 @@ def test_the_password_is_not_shown() -> None:
 
 
 def test_what_fails_changes_nothing(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.change() as transaction:
-        endpoints.put(transaction, "fraud", EndpointSettings(), "me")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with database.change() as transaction:
+            endpoints.put(transaction, "fraud", EndpointSettings(), "me")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with database.read() as transaction:
         assert endpoints.listed(transaction) == []
 

@@ -21,4 +21,5 @@ def health(control: Here) -> Health:
             leader=control.leadership.held is not None,
             holder=leases.holder(transaction, NAME),
             generation=snapshots.generation(transaction),
+            polls=control.feed.waiting,
         )
