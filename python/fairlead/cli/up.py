@@ -38,6 +38,7 @@ def up(
     mlflow_role: Annotated[
         KeyRole, typer.Option(help="What moving an alias in MLflow may do here (with MLFLOW_TRACKING_URI).")
     ] = KeyRole.OPERATOR,
+    mlflow_every: Annotated[float, typer.Option(min=0.1, help="Seconds between looks at the MLflow server.")] = 5.0,
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Load pickled models, which can run code.")] = (
         False
     ),
@@ -69,6 +70,7 @@ def up(
         trust_pickle=trust_pickle,
         mlflow_uri=os.environ.get("MLFLOW_TRACKING_URI") or None,
         mlflow_role=mlflow_role,
+        mlflow_seconds=mlflow_every,
         data_plane=plane if data_plane else None,
     )
 

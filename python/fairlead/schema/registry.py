@@ -87,7 +87,8 @@ class RoleMove(Document):
 class RoleAssignment(Document):
     """A wish: this bundle in that role."""
 
-    sha256: Sha256
+    sha256: str = Field(pattern=r"^[0-9a-f]{6,64}$")
+    """Or its first digits."""
     reason: str = Field(default="", max_length=2_000)
     allow_incompatible: bool = False
     """Replace a champion by one with another signature: every caller must know."""

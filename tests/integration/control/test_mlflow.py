@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fairlead.schema.registry import BundleRecord
 from tests.serverkit.bundles import signature, small_bundle
 from tests.serverkit.control import ControlPlane
 from tests.serverkit.servers import mlflow_server
@@ -41,9 +42,7 @@ def aliases(theirs: Any, model: str) -> dict[str, str]:
 def test_bundles_and_roles_are_mirrored_and_aliases_moved_there_come_back(
     theirs: Any, mlflow_url: str, start_control: StartControl, tmp_path: Path
 ) -> None:
-    experiment = theirs.create_experiment("training")
-    run = theirs.create_run(experiment).info.run_id
-    control = start_control(environment={"MLFLOW_TRACKING_URI": mlflow_url})
+    control = start_control("--mlflow-every", "0.3", environment={"MLFLOW_TRACKING_URI": mlflow_url})
     with control.client() as client:
         first, second, third = (
             client.push(small_bundle(tmp_path, "fraud", model))["sha256"] for model in (b"1", b"2", b"3")
@@ -102,9 +101,6 @@ def test_bundles_and_roles_are_mirrored_and_aliases_moved_there_come_back(
             "the challenger is archived",
             seconds=30,
         )
-        # A bundle that comes from a run is linked to it.
-        tagged = client.push(small_bundle(tmp_path, "linked"))["sha256"]
-        client.put(f"/bundles/{tagged}/tags/mlflow.run_id", {"value": run})
     assert control.stop() == 0
 
 
@@ -115,3 +111,26 @@ def test_an_mlflow_server_that_is_away_disturbs_nobody(start_control: StartContr
         until(lambda: "synchronise failed" in control.stderr(), "it says so", seconds=60)
         assert len(client.get("/bundles")) == 1
     assert control.stop() == 0
+
+
+def test_a_bundle_that_comes_from_a_run_is_linked_to_it(theirs: Any) -> None:
+    from fairlead.registry.mlflow import MlflowServer
+
+    run = theirs.create_run(theirs.create_experiment("training")).info.run_id
+    remote = MlflowServer(theirs.tracking_uri)
+    remote.ensure_model("linked")
+    record = BundleRecord(
+        sha256="a" * 64,
+        name="linked",
+        version=1,
+        engine="onnx",
+        requires_trust=False,
+        size=1,
+        location="x",
+        pushed_us=0,
+        pushed_by="me",
+        tags={"mlflow.run_id": run},
+    )
+    number = remote.add_version(record, "fairlead://bundles/x")
+    assert theirs.get_model_version("linked", number).run_id == run
+    assert remote.versions("linked") == {"a" * 64: number}
