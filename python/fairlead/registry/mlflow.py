@@ -76,7 +76,8 @@ class MlflowServer:
 
     def versions(self, name: str) -> dict[str, str]:
         """Return version by sha256."""
-        found, token = {}, None
+        found: dict[str, str] = {}
+        token = None
         while True:
             page = self._client.search_model_versions(f"name='{name}'", max_results=1_000, page_token=token)
             found |= {one.tags[SHA256_TAG]: str(one.version) for one in page if SHA256_TAG in one.tags}

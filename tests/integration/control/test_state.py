@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from fairlead.errors import BadInputError, StoreError
 from fairlead.schema.control import KeyRecord, KeyRole, WebhookRequest
 from fairlead.schema.registry import EndpointSettings, RegistryRole, Verdict
-from fairlead.schema.snapshot import Durability, Snapshot
-from fairlead.schema.telemetry import ArmCounts, EndpointTelemetry, Role, Telemetry, merge
+from fairlead.schema.snapshot import Durability, Role, Snapshot
+from fairlead.schema.telemetry import ArmCounts, EndpointTelemetry, Telemetry, merge
 from fairlead.store.state import (
     Database,
     decisions,
@@ -157,7 +157,6 @@ def go(transaction: Any, number: int, before: RegistryRole | None, after: Regist
 
 
 def test_who_was_champion_when(champion: Database) -> None:
-    times = []
     for new, old in ((2, 1), (3, 2)):
         with champion.change() as transaction:
             go(transaction, old, RegistryRole.CHAMPION, RegistryRole.ARCHIVED)
