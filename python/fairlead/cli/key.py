@@ -92,7 +92,9 @@ def _direct(name: str, role: KeyRole, database_url: str | None, data_dir: Path |
     from pydantic import ValidationError
 
     from fairlead.cli.serve import first_error
-    from fairlead.cli.up import sqlite_url
+    from fairlead.cli.up import need_control, sqlite_url
+
+    need_control()
     from fairlead.control.access import make_key
     from fairlead.schema.control import KeyRequest
     from fairlead.store.state import Database

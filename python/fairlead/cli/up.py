@@ -48,7 +48,7 @@ def up(
 
     Example: fairlead up --data-dir fairlead-data --port 8090
     """
-    _need_control()
+    need_control()
     from fairlead.control import DataPlane, Settings
     from fairlead.control.run import run
 
@@ -89,7 +89,7 @@ def sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder.resolve() / DATABASE}"
 
 
-def _need_control() -> None:
+def need_control() -> None:
     """Raise `FairleadError` where a library of the extra is missing."""
     for name in ("sqlalchemy", "alembic", "fastapi", "uvicorn"):
         if find_spec(name) is None:

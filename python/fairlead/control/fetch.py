@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fairlead.bundle import verify
 from fairlead.control.context import Control
 from fairlead.errors import StoreError
 from fairlead.registry.desired import DOWNLOAD
@@ -31,6 +30,8 @@ def localised(snapshot: Snapshot, control: Control, cache: Path) -> Snapshot:
 
 
 def _folder(sha256: str, control: Control, cache: Path) -> str:
+    from fairlead.bundle import verify  # numpy and pyarrow: only where bundles are fetched
+
     local = DirectoryStorage(cache)
     with control.database.read() as transaction:
         record = bundles.get(transaction, sha256)

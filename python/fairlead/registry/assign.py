@@ -48,6 +48,9 @@ def assign(
     if role in SERVED:
         _check_trust(record, publisher)
         found = _check_signature(transaction, holders, documents, role, wish)
+    if found:
+        # What could stand in for the old champion cannot stand in for this one.
+        steps = [*_retired(holders, record.sha256), *steps]
     evidence: dict[str, Any] = {
         "role": role.value,
         "steps": [_step(step) for step in steps],
@@ -100,6 +103,11 @@ def set_tag(transaction: Transaction, digits: str, tag: tuple[str, str | None], 
     found = bundles.get(transaction, record.sha256)
     assert found is not None
     return found
+
+
+def _retired(holders: list[RoleHolder], champion: str) -> list[Step]:
+    served = [holder for holder in holders if holder.role in (RegistryRole.CHALLENGER, RegistryRole.SHADOW)]
+    return [Step(one.sha256, one.role, RegistryRole.ARCHIVED) for one in served if one.sha256 != champion]
 
 
 def _move(transaction: Transaction, endpoint: str, steps: list[Step], why: Why) -> None:

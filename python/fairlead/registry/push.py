@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fairlead.bundle import Bundle, open_bundle, verify
 from fairlead.errors import BundleError, ControlError
 from fairlead.registry.rules import Actor
 from fairlead.schema.control import KeyRole
@@ -12,6 +12,9 @@ from fairlead.schema.registry import BundleDocuments, BundleRecord, Verdict
 from fairlead.store.objects import BundleStorage
 from fairlead.store.state import Database, bundles, decisions, webhooks
 from fairlead.store.state.decisions import Decision
+
+if TYPE_CHECKING:
+    from fairlead.bundle import Bundle
 
 
 def push(database: Database, storage: BundleStorage, folder: Path, actor: Actor) -> tuple[BundleRecord, bool]:
@@ -63,6 +66,8 @@ def push(database: Database, storage: BundleStorage, folder: Path, actor: Actor)
 
 
 def _sound(folder: Path) -> Bundle:
+    from fairlead.bundle import open_bundle, verify  # numpy and pyarrow: not before the first push
+
     findings = verify(folder)
     if findings:
         raise ControlError(

@@ -75,7 +75,7 @@ class DirectoryStorage:
                 final = self._root / location
             if not final.is_dir():
                 _sync(folder)
-                folder.rename(final)
+                _rename(folder, final)
         return location
 
     def path(self, location: str) -> str:
@@ -151,6 +151,14 @@ class ObjectStorage:
         """Give a temporary folder."""
         with tempfile.TemporaryDirectory(prefix="fairlead-arriving-") as folder:
             yield Path(folder)
+
+
+def _rename(folder: Path, final: Path) -> None:
+    try:
+        folder.rename(final)
+    except OSError:
+        if not final.is_dir():  # another push of the same bundle was faster: as good
+            raise
 
 
 @contextmanager

@@ -81,8 +81,14 @@ def test_pushing_again_changes_nothing(control: ControlPlane, tmp_path: Path, na
 
 
 def test_many_pushes_at_once_get_versions_of_their_own(control: ControlPlane, tmp_path: Path, name: str) -> None:
+    folders = [small_bundle(tmp_path, name, str(number).encode()) for number in range(6)]
+
+    def push(folder: Path) -> None:
+        with control.client() as client:
+            assert client.push(folder)["sha256"] == sha256_of(folder)
+
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda n: pushed(control, tmp_path, name, str(n % 6).encode()), range(12)))
+        list(pool.map(push, folders * 2))
     assert [one["version"] for one in control.get("/bundles", name=name)] == [1, 2, 3, 4, 5, 6]
 
 
@@ -187,7 +193,10 @@ def test_a_challenger_of_another_signature_is_refused_with_reasons(
         assert "feature 'age' is new" in told
         assert "['no', 'yes'], not [0, 1]" in told
     refused(assign(control, name, "challenger", other, allow_incompatible=True), 409, "signature_incompatible")
+    assign(control, name, "challenger", pushed(control, tmp_path, name, b"3"))
+    assign(control, name, "shadow", pushed(control, tmp_path, name, b"4"))
     assert assign(control, name, "champion", other, allow_incompatible=True).status_code == 200
+    assert roles(control, name) == {"1": "archived", "2": "champion", "3": "archived", "4": "archived"}
     [decision] = control.get("/decisions", endpoint=name, kind="role.assigned", limit=1)
     assert decision["evidence"]["incompatibilities"]
 

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fairlead.cli import app
 from tests.serverkit.bundles import small_bundle
 from tests.serverkit.control import ControlPlane
 
@@ -97,20 +98,21 @@ def test_a_revoked_key_is_refused_and_no_key_is_ever_shown(guarded: tuple[Contro
 
 
 def test_whoever_comes_from_outside_needs_a_key_which_is_made_beside_the_control_plane(
-    tmp_path: Path, cli: Any
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    make = ["key", "create", "root", "--role", "admin", "--data-dir", str(tmp_path / "control" / "data")]
     running = ControlPlane(tmp_path / "control", "--host", "0.0.0.0")
     try:
         running.wait_until_serving()
         url = running.url.replace("0.0.0.0", "127.0.0.1")
         with httpx.Client(base_url=f"{url}/api/v1", trust_env=False) as http:
             assert http.get("/bundles").status_code == 401
-            made = cli("key", "create", "root", "--role", "admin", "--data-dir", str(tmp_path / "control" / "data"))
-            assert made.returncode == 0, made.stderr
-            bearer = {"Authorization": f"Bearer {made.stdout.strip()}"}
+            assert app.run(make) == 0
+            bearer = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
             assert http.get("/bundles", headers=bearer).json() == []
-            again = cli("key", "create", "root", "--role", "admin", "--data-dir", str(tmp_path / "control" / "data"))
-            assert (again.returncode, again.stdout) == (1, "")
-            assert "root" in again.stderr
+            assert app.run(make) == 1
+            out, err = capsys.readouterr()
+            assert out == ""
+            assert "root" in err
     finally:
         running.kill()
