@@ -41,9 +41,9 @@ def test_without_a_key_none_is_sent_and_an_empty_answer_is_none() -> None:
 
 def test_a_refusal_is_an_error_with_everything_that_was_said() -> None:
     body = {"error": "no", "code": "move_refused", "hint": "do this", "details": [{"got": "x"}]}
-    with client(lambda _: httpx.Response(409, json=body, headers={"Retry-After": "2"})) as control:
-        with pytest.raises(ControlError) as caught:
-            control.put("/x", {})
+    answer = httpx.Response(409, json=body, headers={"Retry-After": "2"})
+    with client(lambda _: answer) as control, pytest.raises(ControlError) as caught:
+        control.put("/x", {})
     error = caught.value
     assert (error.message, error.code, error.hint, error.details, error.retry_after, error.exit_code) == (
         "no",
@@ -74,7 +74,7 @@ def test_no_answer_says_how_to_get_one() -> None:
 
 def test_what_is_no_address_is_wrong_input() -> None:
     with pytest.raises(BadInputError):
-        ControlClient("http://[")
+        ControlClient("http://127.0.0.1:port")
 
 
 def test_a_bundle_is_sent_as_a_tar_of_its_files(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
@@ -20,10 +19,8 @@ LEASE = Lease("leader", "me", 1)
 class Away:
     """A database that does not answer."""
 
-    @contextmanager
     def write(self) -> Any:
         raise StoreError("away", code="database_unavailable")
-        yield
 
 
 async def some_turns(leadership: Leadership, work: Any) -> None:
