@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that what the build needs is there: a C linker, cargo with clippy and rustfmt, Python 3.11 with venv,
-# and PostgreSQL's programs for the tests.
-# Installs Debian packages only where something is missing and we may. Usage: tools.sh PYTHON
+# Makes sure that what the build needs is there: a C linker, cargo with clippy and rustfmt, Python 3.11 with venv.
+# Installs Debian packages only where something is missing and we may. Usage: tools.sh PYTHON [tests]
+# `tests`: PostgreSQL's programs too, for the tests that start a server of their own.
 set -euo pipefail
 
 python=${1:?the Python interpreter}
@@ -9,10 +9,11 @@ missing=()
 command -v curl >/dev/null || missing+=(curl ca-certificates) # the README's examples
 command -v cc >/dev/null || missing+=(build-essential)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
-# Tests of the control plane start servers of their own.
-compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
 # LightGBM's and scikit-learn's wheels load it.
 ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1' || missing+=(libgomp1)
+if [[ ${2:-} == tests ]]; then
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+fi
 
 if ((${#missing[@]})); then
     if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then

@@ -33,6 +33,14 @@ def test_when_the_leader_is_killed_another_leads_within_the_lease(
     second = start_control(*storage, name="second", database_url=url)
     assert not second.leads()
     assert second.get("/health")["holder"] == first.get("/health")["holder"]
+
+    # What is changed at one of them, the other tells its replicas.
+    with first.client() as client:
+        sha256 = client.push(small_bundle(tmp_path, "shared"))["sha256"]
+        client.put("/endpoints/shared", {})
+        client.put("/endpoints/shared/roles/champion", {"sha256": sha256})
+    assert second.get("/snapshot", after=0, wait=10)["generation"] == 1
+
     with Receiver() as receiver:
         second.http.post("/webhooks", json={"url": receiver.url}).raise_for_status()
         second.http.put("/endpoints/before", json={}).raise_for_status()

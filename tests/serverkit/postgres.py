@@ -38,6 +38,7 @@ class Postgres:
         self._bin = programs()
         self._folder = Path(tempfile.mkdtemp(prefix="fairlead-postgres-"))
         self._account: dict[str, object] = {}
+        self._emptied: str | None = None
         if os.geteuid() == 0:
             account = next(one for one in map(_account, ACCOUNTS) if one is not None)
             self._account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -69,6 +70,15 @@ class Postgres:
         with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self._url(name)
+
+    def emptied_database(self) -> str:
+        """Return the URL of a database that is empty again: cheaper than a new one, for one user at a time."""
+        if self._emptied is None:
+            self._emptied = self.new_database()
+        with psycopg.connect(self._emptied, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
+        return self._emptied
 
     def close(self) -> None:
         """Stop it and remove everything."""

@@ -29,7 +29,10 @@ def postgres() -> Iterator[Postgres]:
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty database."""
-    return _new_url(request, tmp_path)
+    if request.param == "sqlite":
+        return _new_url(request, tmp_path)
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.emptied_database()
 
 
 @pytest.fixture
