@@ -37,6 +37,10 @@ $(STAMPS)/venv: scripts/tools.sh
 	mkdir -p $(STAMPS)
 	touch $@
 
+$(STAMPS)/servers: $(STAMPS)/venv scripts/tools.sh
+	bash scripts/tools.sh $(PYTHON) tests
+	touch $@
+
 # $(STAMPS)/demo and $(STAMPS)/dev: the dependencies with that extra of pyproject.toml.
 $(STAMPS)/demo $(STAMPS)/dev: $(STAMPS)/%: $(STAMPS)/venv pyproject.toml scripts/requirements.py
 	@echo "== Python packages for '$*'"
@@ -114,6 +118,7 @@ rust-test:
 	cargo test -p fairlead-dataplane --locked
 
 .PHONY: unit contract integration conformance faults e2e
+integration faults: $(STAMPS)/servers
 unit contract integration conformance faults e2e: setup
 	$(PYTEST) tests/$@ $(ARGS)
 

@@ -42,6 +42,23 @@ def errors() -> Iterator[tuple[Path, str]]:
     yield Path("docs", "reference", "errors.md"), "\n".join(lines)
 
 
+def control_errors() -> Iterator[tuple[Path, str]]:
+    """Yield the page of the control plane's errors."""
+    from fairlead.schema.control_catalogue import CONTROL_ERRORS
+
+    lines = [NOTE, "# Errors of the control plane\n"]
+    lines.append(
+        'Every error is JSON: `{"error": message, "code": code, "hint": what to do}`, with `details` where several '
+        "things are wrong, and the header `Retry-After` where it helps to come again. Those of the data plane are on "
+        "[a page of their own](errors.md).\n"
+    )
+    for spec in CONTROL_ERRORS:
+        lines.append(f"## {spec.code}\n")
+        lines.append(f"HTTP {spec.http}. Answered when {spec.when}.\n")
+        lines.append(f"What to do: {spec.hint}.\n")
+    yield Path("docs", "reference", "control-errors.md"), "\n".join(lines)
+
+
 def commands() -> Iterator[tuple[Path, str]]:
     """Yield the page of the command line: every command's `--help`."""
     from fairlead.cli.app import command_paths, help_text
@@ -71,6 +88,7 @@ def metrics() -> Iterator[tuple[Path, str]]:
 PARTS: Mapping[str, Callable[[], Iterator[tuple[Path, str]]]] = {
     "schemas": schemas,
     "errors": errors,
+    "control_errors": control_errors,
     "commands": commands,
     "metrics": metrics,
 }

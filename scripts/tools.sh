@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that what the build needs is there: a C linker, cargo with clippy and rustfmt, Python 3.11 with venv.
-# Installs Debian packages only where something is missing and we may. Usage: tools.sh PYTHON
+# Installs Debian packages only where something is missing and we may. Usage: tools.sh PYTHON [tests]
+# `tests`: PostgreSQL's programs too, for the tests that start a server of their own.
 set -euo pipefail
 
 python=${1:?the Python interpreter}
@@ -10,6 +11,9 @@ command -v cc >/dev/null || missing+=(build-essential)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
 # LightGBM's and scikit-learn's wheels load it.
 ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1' || missing+=(libgomp1)
+if [[ ${2:-} == tests ]]; then
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null || missing+=(postgresql)
+fi
 
 if ((${#missing[@]})); then
     if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then

@@ -5,9 +5,12 @@
     ├── BundleError        a bundle cannot be made, or is not what its manifest says
     ├── ConversionError    a model cannot be expressed as ONNX
     ├── LogError           the prediction log cannot be read, or a query on it failed
-    └── EndpointError      an endpoint answered with an error, or did not answer
+    ├── EndpointError      an endpoint answered with an error, or did not answer
+    ├── StoreError         the state database or bundle storage cannot be used
+    └── ControlError       the control plane refuses what was asked of it
 
-The errors that an *endpoint* answers with have codes of their own: `fairlead.schema.catalogue`.
+The errors that an *endpoint* answers with have codes of their own: `fairlead.schema.catalogue`; those of the control
+plane are in `fairlead.schema.control_catalogue`.
 """
 
 from __future__ import annotations
@@ -66,5 +69,38 @@ class EndpointError(FairleadError):
         super().__init__(message)
         self.code = code
         self.status = status
+        self.details = tuple(details)
+        self.retry_after = retry_after
+
+
+class StoreError(FairleadError):
+    """Raised when the state database or bundle storage cannot be used.
+
+    `code` is `database_unavailable` or `storage_unavailable` where waiting may help, else None.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class ControlError(FairleadError):
+    """Raised when the control plane refuses what was asked of it, or cannot be reached.
+
+    `code` is a code of `fairlead.schema.control_catalogue`, or `unreachable` where no control plane answered.
+    `details` has one mapping for each thing that is wrong.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str,
+        hint: str | None = None,
+        details: Sequence[Mapping[str, Any]] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
         self.details = tuple(details)
         self.retry_after = retry_after

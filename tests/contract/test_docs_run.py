@@ -10,13 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BLOCKS_THAT_RUN = {"README.md": 5, "docs/guides/pack.md": 3, "docs/guides/serve.md": 4, "docs/guides/log.md": 3}
+BLOCKS_THAT_RUN = {
+    "README.md": 5,
+    "docs/guides/pack.md": 3,
+    "docs/guides/serve.md": 4,
+    "docs/guides/log.md": 3,
+    "docs/guides/control.md": 3,
+}
 LANGUAGES_THAT_RUN = {"bash", "python"}
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -28,6 +35,7 @@ class Page:
     folder: Path
     port: int
     admin_port: int
+    control_port: int
     groups: list[int] = field(default_factory=list)
 
     def run(self, language: str, code: str) -> None:
@@ -38,7 +46,7 @@ class Page:
             process = subprocess.Popen(
                 [*program, code],
                 cwd=self.folder,
-                env=environment(self.folder),
+                env=environment(self.folder) | {"FAIRLEAD_URL": f"http://127.0.0.1:{self.control_port}"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -49,9 +57,12 @@ class Page:
         assert code_of_exit == 0, f"{language} block ended with {code_of_exit}:\n{code}\n----\n{told.read_text()}"
 
     def with_own_ports(self, code: str) -> str:
-        """The page shows 8080 and 8081; tests must run beside whatever listens there."""
+        """The page shows 8080, 8081 and 8090; tests must run beside whatever listens there."""
         ports = f"--port {self.port} --admin-port {self.admin_port}"
         code = re.sub(r"^fairlead serve\b", f"fairlead serve {ports}", code, flags=re.MULTILINE)
+        up = f"fairlead up --port {self.control_port} --data-port {self.port}"
+        code = re.sub(r"^fairlead up\b", up, code, flags=re.MULTILINE)
+        code = code.replace(":8090", f":{self.control_port}")
         return code.replace(":8080", f":{self.port}").replace(":8081", f":{self.admin_port}")
 
     def stop(self) -> None:
@@ -87,10 +98,11 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"PATH": f"{commands}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "python")}
 
 
-def free_ports() -> tuple[int, int]:
-    """Two ports that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], two.getsockname()[1]
+def free_ports() -> tuple[int, int, int]:
+    """Three ports that nobody listens on."""
+    with ExitStack() as stack:
+        one, two, three = (stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3))
+        return one.getsockname()[1], two.getsockname()[1], three.getsockname()[1]
 
 
 @pytest.fixture

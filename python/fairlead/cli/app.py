@@ -25,6 +25,10 @@ COMMANDS = {
     "verify": "fairlead.cli.verify:verify",
     "serve": "fairlead.cli.serve:serve",
     "log": "fairlead.cli.log:app",
+    "up": "fairlead.cli.up:up",
+    "registry": "fairlead.cli.registry:app",
+    "endpoint": "fairlead.cli.endpoint:app",
+    "key": "fairlead.cli.key:app",
     "demo": "fairlead.cli.demo:demo",
 }
 """Command name -> `module:attribute`; the attribute is a function, or a `typer.Typer` for a group."""

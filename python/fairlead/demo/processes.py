@@ -22,7 +22,7 @@ def spawn(command: Sequence[str], errors: Path, *, tied: bool) -> subprocess.Pop
     process dies without a word (Linux).
     """
     if tied:
-        command = [sys.executable, "-m", "fairlead.demo.tied", str(os.getpid()), *command]
+        command = [sys.executable, "-m", "fairlead.tied", str(os.getpid()), *command]
     with errors.open("w", encoding="utf-8") as stderr:
         return subprocess.Popen(
             command,

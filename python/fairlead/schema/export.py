@@ -8,22 +8,60 @@ from typing import Any
 
 from fairlead.schema.base import Document
 from fairlead.schema.bundle import Checks, Environment, Lineage, Manifest
+from fairlead.schema.control import (
+    DeliveryRecord,
+    Health,
+    KeyRequest,
+    NewKey,
+    NewWebhook,
+    ReplicaRecord,
+    TelemetryReceipt,
+    WebhookRequest,
+)
 from fairlead.schema.golden import Golden
 from fairlead.schema.profile import Profile
+from fairlead.schema.registry import (
+    BundleDiff,
+    BundleView,
+    DecisionRecord,
+    EndpointRecord,
+    EndpointSettings,
+    RoleAssignment,
+    RoleMove,
+    TagValue,
+)
 from fairlead.schema.serve import ServeOptions
 from fairlead.schema.signature import Signature
 from fairlead.schema.snapshot import Snapshot
+from fairlead.schema.telemetry import Telemetry
 
 DOCUMENTS: Mapping[str, type[Document]] = {
+    "bundle_diff": BundleDiff,
+    "bundle_view": BundleView,
     "checks": Checks,
+    "decision_record": DecisionRecord,
+    "delivery_record": DeliveryRecord,
+    "endpoint_record": EndpointRecord,
+    "endpoint_settings": EndpointSettings,
     "environment": Environment,
     "golden": Golden,
+    "health": Health,
+    "key_request": KeyRequest,
     "lineage": Lineage,
     "manifest": Manifest,
+    "new_key": NewKey,
+    "new_webhook": NewWebhook,
     "profile": Profile,
+    "replica_record": ReplicaRecord,
+    "role_assignment": RoleAssignment,
+    "role_move": RoleMove,
     "serve_options": ServeOptions,
     "signature": Signature,
     "snapshot": Snapshot,
+    "tag_value": TagValue,
+    "telemetry": Telemetry,
+    "telemetry_receipt": TelemetryReceipt,
+    "webhook_request": WebhookRequest,
 }
 """Every document that is a file or a message of its own."""
 

@@ -120,6 +120,7 @@ def test_debug_shows_the_traceback(command: Any, monkeypatch: pytest.MonkeyPatch
 
 
 HEAVY = {"pyarrow", "numpy", "duckdb", "onnxruntime", "pandas", "sklearn", "lightgbm", "xgboost", "httpx", "rich"}
+HEAVY |= {"sqlalchemy", "alembic", "fastapi", "uvicorn", "psycopg", "obstore", "mlflow"}
 
 
 def loaded_after(code: str) -> set[str]:

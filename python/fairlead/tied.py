@@ -1,6 +1,6 @@
 """Become another program that ends with its parent.
 
-Run as `python -m fairlead.demo.tied PARENT_PID PROGRAM ARGUMENT...`. The wish must be made by the child itself:
+Run as `python -m fairlead.tied PARENT_PID PROGRAM ARGUMENT...`. The wish must be made by the child itself:
 code between fork and exec (`preexec_fn`) is not safe in a process with threads.
 """
 

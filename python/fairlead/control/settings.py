@@ -1,0 +1,70 @@
+"""What one control-plane process is started with."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+
+from fairlead.schema.control import KeyRole
+
+
+def _holder() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataPlane:
+    """The `fairlead serve` that runs beside the control plane."""
+
+    folder: Path
+    """For its log, its last good snapshot, and bundles fetched for it."""
+    host: str = "127.0.0.1"
+    port: int = 8080
+    grace_seconds: float = 30.0
+    trust_pickle: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """All of it; the defaults are those of `fairlead up`."""
+
+    database_url: str
+    bundles: str
+    """Folder or URL of bundle storage."""
+    host: str = "127.0.0.1"
+    port: int = 8090
+    lease_seconds: float = 10.0
+    """A leader that is silent for this long is replaced."""
+    stale_seconds: float = 15.0
+    """A replica that is silent for this long is stale."""
+    start_seconds: float = 60.0
+    """How long the start may wait for the database."""
+    max_bundle_bytes: int = 8 * 1024**3
+    trust_pickle: bool = False
+    mlflow_uri: str | None = None
+    mlflow_role: KeyRole = KeyRole.OPERATOR
+    """What somebody who moves an alias in MLflow may do here."""
+    mlflow_seconds: float = 5.0
+    holder: str = field(default_factory=_holder)
+    """This process, in the leader lease."""
+    data_plane: DataPlane | None = None
+
+    @property
+    def on_loopback(self) -> bool:
+        """Nobody from outside can reach it."""
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Return True for an address or name of this machine only."""
+    name = host.strip("[]")
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,209 @@
+"""Telemetry: what a replica has counted since it started.
+
+Every count is cumulative since the replica's incarnation. The whole truth is therefore the sum over the latest report
+of each (replica, incarnation), and a report that comes twice, late or in another order changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fairlead.schema.base import Document
+from fairlead.schema.bundle import BundleName
+from fairlead.schema.signature import Scalar
+from fairlead.schema.snapshot import Role, Version
+
+SCORE_BINS = 20
+"""Equal bins on [0, 1]: bin i is [i/20, (i+1)/20), the last one closed. A score outside goes to the nearest bin."""
+
+LATENCY_EDGES_US: tuple[int, ...] = (*(round(50 * 2 ** (i / 4)) for i in range(81)), 60_000_000)
+"""Upper bounds of the latency bins in microseconds, four to the octave: bin 0 is (0, 50], the last is above 60 s."""
+
+SCORE_DELTA_EDGES: tuple[float, ...] = (1e-6, 1e-4, 1e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5)
+"""Lower bounds of the bins of |score of the shadow - score given| beyond bin 0, which is "the same"."""
+
+SKETCH_REGISTERS = 4_096
+"""Registers of the sketch of units, one byte each: the first 12 bits of a unit's 64-bit hash choose one, and it keeps
+the most leading zeros of the other 52, plus one. Standard error 1.6 percent."""
+
+Count = Annotated[int, Field(ge=0)]
+
+
+def registers(sketch: str) -> bytes:
+    """Return the registers of a HyperLogLog sketch; raises `ValueError` for what is none."""
+    try:
+        content = base64.b64decode(sketch, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"a sketch is base64: {error}") from None
+    if len(content) not in (0, SKETCH_REGISTERS):
+        raise ValueError(f"a sketch has {SKETCH_REGISTERS} registers, got {len(content)}")
+    return content
+
+
+def _sketch(value: str) -> str:
+    registers(value)
+    return value
+
+
+Sketch = Annotated[str, AfterValidator(_sketch)]
+"""HyperLogLog registers, one byte each, in base64; empty: nothing was counted."""
+
+
+class ArmCounts(Document):
+    """One version in one role during one epoch, the time in which its share of traffic does not change."""
+
+    version: Version
+    role: Role
+    epoch: Count
+    requests: Count = 0
+    errors: Count = 0
+    units: Count = 0
+    """Units seen for the first time."""
+    unit_errors: Count = 0
+    """Units with at least one error."""
+    unit_violations: Count = 0
+    """Units with at least one row that broke the signature."""
+    unit_decisions: list[Count] = Field(default_factory=list)
+    """Units by their first decision, in the order of the signature's labels."""
+    score_counts: list[Count] = Field(default_factory=lambda: [0] * SCORE_BINS)
+    """Units by their first score."""
+    latency_counts: list[Count] = Field(default_factory=lambda: [0] * (len(LATENCY_EDGES_US) + 1))
+    """Requests by latency."""
+    units_sketch: Sketch = ""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        _length("score_counts", self.score_counts, SCORE_BINS)
+        _length("latency_counts", self.latency_counts, len(LATENCY_EDGES_US) + 1)
+        return self
+
+
+class ShadowCounts(Document):
+    """A shadow's answers beside the answers that were given."""
+
+    version: Version
+    epoch: Count
+    pairs: Count = 0
+    flips: list[tuple[Scalar, Scalar, Count]] = Field(default_factory=list)
+    """From the decision given, to the shadow's, how often."""
+    score_delta_counts: list[Count] = Field(default_factory=lambda: [0] * (len(SCORE_DELTA_EDGES) + 1))
+    failures: Count = 0
+    """Pairs that did not come about: the shadow failed or was too late."""
+
+    @model_validator(mode="after")
+    def _lengths(self) -> Self:
+        _length("score_delta_counts", self.score_delta_counts, len(SCORE_DELTA_EDGES) + 1)
+        return self
+
+
+class EndpointTelemetry(Document):
+    name: BundleName
+    arms: list[ArmCounts] = Field(default_factory=list)
+    shadows: list[ShadowCounts] = Field(default_factory=list)
+
+
+class Telemetry(Document):
+    """A report. `sequence` grows within an incarnation; `generation` is the snapshot applied."""
+
+    schema_version: Literal[1] = 1
+    replica: str = Field(min_length=1, max_length=200)
+    incarnation: int = Field(ge=0)
+    """When the replica started, in microseconds: a later one is another life."""
+    sequence: Count
+    generation: Count
+    region: str | None = Field(default=None, max_length=100)
+    time_us: int = Field(ge=0)
+    endpoints: list[EndpointTelemetry] = Field(default_factory=list)
+
+
+def merge(reports: Iterable[Sequence[EndpointTelemetry]]) -> list[EndpointTelemetry]:
+    """Add up what several replicas counted, by endpoint, version, role and epoch, in that order.
+
+    Associative and commutative.
+    """
+    arms: dict[tuple[str, str, str, int], ArmCounts] = {}
+    shadows: dict[tuple[str, str, int], ShadowCounts] = {}
+    names: set[str] = set()
+    for endpoint in itertools.chain.from_iterable(reports):
+        names.add(endpoint.name)
+        for arm in endpoint.arms:
+            key = (endpoint.name, arm.version, arm.role.value, arm.epoch)
+            arms[key] = _add_arms(arms[key], arm) if key in arms else arm
+        for shadow in endpoint.shadows:
+            at = (endpoint.name, shadow.version, shadow.epoch)
+            shadows[at] = _add_shadows(shadows[at], shadow) if at in shadows else _add_shadows(_nothing(shadow), shadow)
+    return [
+        EndpointTelemetry(
+            name=name,
+            arms=[arm for key, arm in sorted(arms.items()) if key[0] == name],
+            shadows=[shadow for at, shadow in sorted(shadows.items()) if at[0] == name],
+        )
+        for name in sorted(names)
+    ]
+
+
+def distinct(sketch: str) -> float:
+    """Return the number of different units that a sketch has seen, within a few percent (HyperLogLog).
+
+    Flajolet, Fusy, Gandouet and Meunier, 2007, with linear counting where few registers are set.
+    """
+    found = registers(sketch)
+    size = len(found)
+    if not size:
+        return 0.0
+    alpha = 0.7213 / (1 + 1.079 / size)
+    estimate = alpha * size * size / math.fsum(2.0**-register for register in found)
+    empty = found.count(0)
+    return size * math.log(size / empty) if empty and estimate <= 2.5 * size else estimate
+
+
+def _length(name: str, counts: Sequence[int], wanted: int) -> None:
+    if len(counts) != wanted:
+        raise ValueError(f"{name} has {len(counts)} bins, {wanted} are defined")
+
+
+def _sums(first: Sequence[int], second: Sequence[int]) -> list[int]:
+    return [a + b for a, b in itertools.zip_longest(first, second, fillvalue=0)]
+
+
+def _union(first: str, second: str) -> str:
+    if not first or not second:
+        return first or second
+    return base64.b64encode(bytes(map(max, registers(first), registers(second)))).decode()
+
+
+def _add_arms(first: ArmCounts, second: ArmCounts) -> ArmCounts:
+    counted = ("requests", "errors", "units", "unit_errors", "unit_violations")
+    changes: dict[str, object] = {name: getattr(first, name) + getattr(second, name) for name in counted}
+    for name in ("unit_decisions", "score_counts", "latency_counts"):
+        changes[name] = _sums(getattr(first, name), getattr(second, name))
+    changes["units_sketch"] = _union(first.units_sketch, second.units_sketch)
+    return first.model_copy(update=changes)
+
+
+def _nothing(shadow: ShadowCounts) -> ShadowCounts:
+    return ShadowCounts(version=shadow.version, epoch=shadow.epoch)
+
+
+def _add_shadows(first: ShadowCounts, second: ShadowCounts) -> ShadowCounts:
+    flips: Counter[tuple[str, Scalar, str, Scalar]] = Counter()
+    for given, other, count in (*first.flips, *second.flips):
+        # True, 1 and 1.0 are one dictionary key, but three labels.
+        flips[type(given).__name__, given, type(other).__name__, other] += count
+    ordered = sorted(flips.items(), key=lambda item: tuple(map(str, item[0])))
+    return first.model_copy(
+        update={
+            "pairs": first.pairs + second.pairs,
+            "failures": first.failures + second.failures,
+            "flips": [(given, other, count) for (_, given, _, other), count in ordered],
+            "score_delta_counts": _sums(first.score_delta_counts, second.score_delta_counts),
+        }
+    )

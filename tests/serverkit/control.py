@@ -1,0 +1,135 @@
+"""A `fairlead up` process: started on free ports, asked, stopped or killed, and never left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fairlead.client import ControlClient
+from tests.serverkit.processes import Processes
+from tests.serverkit.waiting import until
+
+REPOSITORY = Path(__file__).parents[2]
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+class ControlPlane:
+    """A running control plane; without a data plane unless `arguments` say otherwise."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        database_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable,),
+        port: int = 0,
+    ) -> None:
+        """Start the process; `wait_until_serving` tells what becomes of it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._said, self._words = folder / "stdout.json", folder / "stderr.log"
+        command = [*program, "-m", "fairlead", "up", "--data-dir", str(folder / "data"), "--port", str(port), "--json"]
+        if "--data-port" not in arguments:
+            command.append("--no-data-plane")
+        if database_url is not None:
+            command += ["--database-url", database_url]
+        paths = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY)])
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "FAIRLEAD_"))}
+        with self._said.open("wb") as stdout, self._words.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [*command, *arguments],
+                cwd=folder,
+                env={**clean, "PYTHONPATH": paths, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+
+    def wait_until_serving(self) -> ControlPlane:
+        """Return once it has told its addresses; fails with its words where it ends instead."""
+        self.addresses = until(self._told, "the control plane tells its address", seconds=START_SECONDS, every=0.05)
+        return self
+
+    def _told(self) -> dict[str, str]:
+        if self.process.poll() is not None:
+            raise AssertionError(f"the control plane ended with {self.process.returncode}:\n{self.stderr()}")
+        try:
+            told: dict[str, str] = json.loads(self._said.read_text())
+        except json.JSONDecodeError:
+            return {}
+        return told
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.addresses["url"]
+
+    @cached_property
+    def http(self) -> httpx.Client:
+        """A client of the API as it is."""
+        return httpx.Client(base_url=f"{self.url}/api/v1", timeout=30.0, trust_env=False)
+
+    def client(self, key: str | None = None) -> ControlClient:
+        """Return our own client, with a key."""
+        return ControlClient(self.url, key=key)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """Return what is at `path`; fails where the answer is an error."""
+        answer = self.http.get(path, params=parameters)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def ready(self) -> bool:
+        """Return True if it answers that it is ready."""
+        try:
+            return self.http.get("/health").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def leads(self) -> bool:
+        """Return True if it runs the loops."""
+        try:
+            answer = self.http.get("/health")
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200 and bool(answer.json()["leader"])
+
+    def stderr(self) -> str:
+        """Return everything that it has said."""
+        return self._words.read_text(errors="replace")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end and return its exit code; fails where it, or a process that it started, stays."""
+        known = Processes(self.process.pid).descendants()
+        self.process.send_signal(number)
+        code = self.process.wait(timeout=STOP_SECONDS)
+        until(lambda: not known.living(), f"its processes end: {known.living()}")
+        self.close()
+        return code
+
+    def kill(self) -> None:
+        """End everything at once; harmless where it has ended."""
+        known = Processes(self.process.pid).descendants()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        known.kill()
+        self.close()
+
+    def close(self) -> None:
+        """Close the client."""
+        client = self.__dict__.pop("http", None)
+        if client is not None:
+            client.close()
