@@ -12,10 +12,11 @@ ROWS = (
     {"serve"},  # HTTP to answers and back
     {"load"},  # a snapshot to a plan
     {"answer"},  # the path of a prediction, in one place
+    {"mirror"},  # a copy of a request for the shadow
     {"plan"},  # what is served now
     {"execute"},  # one batch through one model
-    {"bundle", "infer", "lane", "log", "metrics", "validate"},  # the steps
-    {"admission", "stats"},  # places for rows; what metrics count of inputs and scores
+    {"bundle", "infer", "lane", "log", "metrics", "route", "validate"},  # the steps
+    {"admission", "arms", "stats"},  # places for rows; what is counted of units, inputs and scores
     {"model"},  # a signature, compiled
     {"wire"},  # every format that crosses the process's boundary
     {"violation", "tensor"},

@@ -35,6 +35,8 @@ class Launch:
     snapshot: Snapshot
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    nothing: bool = False
+    """Start with no snapshot at all: the arguments say whom to follow."""
     limits: Limits | None = None
     """Limits that the command line has no flags for; with them the server is started by `limited`."""
 
@@ -57,7 +59,8 @@ class Launch:
                 str(self.log),
                 self.limits.model_dump_json(),
             ]
-        command = [sys.executable, "-m", "fairlead", "serve", "--snapshot", str(file), "--log", str(self.log)]
+        given = [] if self.nothing else ["--snapshot", str(file)]
+        command = [sys.executable, "-m", "fairlead", "serve", *given, "--log", str(self.log)]
         return [*command, "--port", "0", "--admin-port", "0", "--json", *self.arguments]
 
     def everything(self) -> dict[str, str]:

@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustc_hash::FxHashSet;
 use tokio::sync::oneshot;
 
+use crate::arms::Verdict;
 use crate::error::{Code, Error, Result};
 use crate::execute::{Core, count_violations};
 use crate::ids::{Ids, now_us};
 use crate::lane::{Answered, Job};
+use crate::mirror::{Mirror, Original};
 use crate::plan::{Endpoint, Plan, Variant};
+use crate::route::{self, Routing, Wish};
 use crate::tensor::Tensor;
 use crate::validate;
 use crate::violation::Violation;
 use crate::wire::oip::{self, InferAnswer};
-use crate::wire::records::{self, PredictionsAnswer};
+use crate::wire::records::{self, Part, PredictionsAnswer};
 use crate::wire::snapshot::{Durability, Validation};
 
 /// What one I/O thread answers with.
@@ -37,6 +41,24 @@ pub struct Call<'a> {
     pub timeout: Option<Duration>,
     /// The unit named in the transport's headers.
     pub unit: Option<&'a str>,
+    /// The variant named in the transport's headers.
+    pub wish: Option<Wish<'a>>,
+}
+
+/// Who answers a request.
+#[derive(Clone, Copy)]
+struct Seat<'p> {
+    endpoint: &'p Endpoint,
+    /// Of the variant.
+    index: usize,
+    /// The caller named the variant: its answers are no evidence.
+    chosen: bool,
+}
+
+impl<'p> Seat<'p> {
+    fn variant(&self) -> &'p Arc<Variant> {
+        &self.endpoint.variants[self.index]
+    }
 }
 
 /// A parsed request, whatever its protocol.
@@ -47,32 +69,53 @@ struct Parsed {
     units: Vec<Option<Box<str>>>,
     request_id: Option<Arc<str>>,
     timeout: Option<Duration>,
+    time_us: i64,
+    /// Prediction id of the first row.
+    first_id: u128,
+}
+
+impl Parsed {
+    /// A request of these rows only, which ascend; its id is still that of the whole.
+    fn only(&self, rows: &[usize]) -> Self {
+        let own = |violation: &Violation| {
+            let row = rows.binary_search(&(violation.row as usize)).ok()? as u32;
+            Some(Violation { row, ..violation.clone() })
+        };
+        Self {
+            inputs: self.inputs.iter().map(|tensor| tensor.select_rows(rows)).collect(),
+            rows: rows.len(),
+            violations: self.violations.iter().filter_map(own).collect(),
+            units: rows.iter().map(|&row| self.units[row].clone()).collect(),
+            request_id: self.request_id.clone(),
+            ..*self
+        }
+    }
 }
 
 impl Answerer {
     /// Answers an Open Inference Protocol `infer` request with its JSON body.
     pub async fn infer(&self, plan: &Plan, call: Call<'_>) -> Result<Vec<u8>> {
-        let (endpoint, variant) = find(plan, &call)?;
-        let account = Account::open(&variant.core, call.received);
-        let outcome = self.infer_on(endpoint, variant, &call).await;
+        let seat = find(plan, &call)?;
+        let mut account = Account::open(&seat.variant().core, call.received);
+        let outcome = self.infer_on(seat, &mut account, &call).await;
         account.close(outcome)
     }
 
     /// Answers a request with named records.
     pub async fn predict(&self, plan: &Plan, call: Call<'_>) -> Result<Vec<u8>> {
-        let (endpoint, variant) = find(plan, &call)?;
-        let account = Account::open(&variant.core, call.received);
-        let outcome = self.predict_on(endpoint, variant, &call).await;
+        let seat = find(plan, &call)?;
+        let mut account = Account::open(&seat.variant().core, call.received);
+        let outcome = self.predict_on(seat, &mut account, &call).await;
         account.close(outcome)
     }
 
-    async fn infer_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
-        self.admit(endpoint, variant, call).await?;
-        let core = &variant.core;
-        let signature = &core.model.signature;
+    async fn infer_on<'p>(&self, seat: Seat<'p>, account: &mut Account<'p>, call: &Call<'_>) -> Result<Vec<u8>> {
+        self.admit(seat.endpoint, seat.variant(), call).await?;
+        let signature = &seat.variant().core.model.signature;
         let request = oip::parse_infer(call.body, &signature.inputs, &signature.outputs, self.max_rows)?;
         let rows = request.rows;
         let id: Option<Arc<str>> = request.id.map(Arc::from);
+        let (time_us, first_id) = self.stamp();
         let parsed = Parsed {
             inputs: request.inputs,
             rows,
@@ -80,8 +123,10 @@ impl Answerer {
             units: request.unit.map_or_else(Vec::new, |unit| vec![Some(unit); rows]),
             request_id: id.clone(),
             timeout: request.timeout_us.map(Duration::from_micros),
+            time_us,
+            first_id,
         };
-        let (first_id, answered) = self.answer(endpoint, variant, call, parsed).await?;
+        let (core, answered) = self.routed(seat, account, call, parsed).await?;
         let mut uuid = Vec::with_capacity(36);
         oip::write_uuid(&mut uuid, first_id);
         let mut body = Vec::with_capacity(256 + 32 * rows);
@@ -91,7 +136,7 @@ impl Answerer {
             id: id.as_deref(),
             prediction_id: std::str::from_utf8(&uuid).unwrap_or_default(),
             variant: core.role,
-            specs: &signature.outputs,
+            specs: &core.model.signature.outputs,
             selected: request.outputs.as_deref(),
             outputs: &answered.outcome.outputs,
             start: answered.start,
@@ -101,11 +146,11 @@ impl Answerer {
         Ok(body)
     }
 
-    async fn predict_on(&self, endpoint: &Endpoint, variant: &Arc<Variant>, call: &Call<'_>) -> Result<Vec<u8>> {
-        self.admit(endpoint, variant, call).await?;
-        let core = &variant.core;
-        let request = records::parse_records(call.body, &variant.records, self.max_rows)?;
+    async fn predict_on<'p>(&self, seat: Seat<'p>, account: &mut Account<'p>, call: &Call<'_>) -> Result<Vec<u8>> {
+        self.admit(seat.endpoint, seat.variant(), call).await?;
+        let request = records::parse_records(call.body, &seat.variant().records, self.max_rows)?;
         let rows = request.rows;
+        let (time_us, first_id) = self.stamp();
         let parsed = Parsed {
             inputs: request.inputs,
             rows,
@@ -113,28 +158,109 @@ impl Answerer {
             units: request.units,
             request_id: request.request_id.map(Arc::from),
             timeout: request.timeout_us.map(Duration::from_micros),
-        };
-        let (first_id, answered) = self.answer(endpoint, variant, call, parsed).await?;
-        let mut body = Vec::with_capacity(256 + 128 * rows);
-        let range = answered.start..answered.start + rows;
-        let answer = PredictionsAnswer {
-            endpoint: &core.endpoint,
-            version: &core.version,
-            variant: core.role,
-            bundle: &core.sha256,
+            time_us,
             first_id,
-            decision: core.model.signature.decision.as_ref(),
-            specs: &core.model.signature.outputs,
-            outputs: &answered.outcome.outputs,
-            start: answered.start,
-            rows,
-            scores: answered.outcome.scores.get(range.clone()).unwrap_or_default(),
-            decisions: answered.outcome.decisions.get(range).unwrap_or_default(),
-            violations: &answered.violations,
-            feature_names: &core.model.feature_names,
         };
-        records::write_predictions(&mut body, &answer);
+        let groups = if seat.chosen { Vec::new() } else { groups(seat.endpoint, &parsed) };
+        if groups.len() > 1 {
+            return self.predict_apart(seat, account, call, parsed, groups).await;
+        }
+        let (core, answered) = self.routed(seat, account, call, parsed).await?;
+        let mut body = Vec::with_capacity(256 + 128 * rows);
+        records::write_predictions(&mut body, &predictions(core, &answered, first_id, rows));
         Ok(body)
+    }
+
+    /// Answers records of units that belong to different variants: each variant answers its own rows.
+    async fn predict_apart<'p>(
+        &self,
+        seat: Seat<'p>,
+        account: &mut Account<'p>,
+        call: &Call<'_>,
+        parsed: Parsed,
+        groups: Vec<(usize, Vec<usize>)>,
+    ) -> Result<Vec<u8>> {
+        let mut parts = Vec::with_capacity(groups.len());
+        for (_, rows) in &groups {
+            let mut part = parsed.only(rows);
+            part.first_id = self.ids.lock().next(parsed.time_us);
+            let first_id = part.first_id;
+            // The variants answer one after the other: who sends many units in one request is not in a hurry.
+            let (core, answered) = self.routed(seat, account, call, part).await?;
+            parts.push((core, answered, first_id));
+        }
+        let parts: Vec<Part<'_>> = parts
+            .iter()
+            .zip(&groups)
+            .map(|((core, answered, first_id), (_, rows))| Part {
+                answer: predictions(core, answered, *first_id, rows.len()),
+                rows,
+            })
+            .collect();
+        let mut body = Vec::with_capacity(256 + 128 * parsed.rows);
+        records::write_parts(&mut body, &parts);
+        Ok(body)
+    }
+
+    fn mirror(&self, endpoint: &Endpoint, routing: &Routing, index: usize, parsed: &Parsed) -> Option<Mirror> {
+        let mut given_id = Vec::with_capacity(36);
+        oip::write_uuid(&mut given_id, parsed.first_id);
+        let original = Original {
+            inputs: &parsed.inputs,
+            rows: parsed.rows,
+            units: &parsed.units,
+            time_us: parsed.time_us,
+            first_id: self.ids.lock().next(parsed.time_us),
+            given_id: std::str::from_utf8(&given_id).unwrap_or_default(),
+            home: self.home,
+        };
+        Mirror::of(endpoint, routing, index, &original)
+    }
+
+    fn stamp(&self) -> (i64, u128) {
+        let time_us = now_us();
+        (time_us, self.ids.lock().next(time_us))
+    }
+
+    /// Lets the variant that the request's unit belongs to answer, counts what became of it, and shows the request to
+    /// the shadow where its turn has come.
+    async fn routed<'p>(
+        &self,
+        seat: Seat<'p>,
+        account: &mut Account<'p>,
+        call: &Call<'_>,
+        mut parsed: Parsed,
+    ) -> Result<(&'p Core, Answered)> {
+        if let Some(unit) = call.unit.filter(|_| parsed.units.is_empty()) {
+            parsed.units = vec![Some(unit.into()); parsed.rows];
+        }
+        let Some(routing) = &seat.endpoint.routing else {
+            return Ok((&seat.variant().core, self.answer(seat, call, parsed).await?));
+        };
+        // The low bits of an id are random.
+        let random = (parsed.first_id as u64) << 3;
+        let seat = if seat.chosen {
+            seat
+        } else {
+            let hash = match parsed.units.first() {
+                Some(unit) if parsed.units.iter().any(Option::is_some) => unit_hash(routing, unit.as_deref()),
+                _ => random,
+            };
+            Seat { index: routing.variant(hash, seat.endpoint.champion), ..seat }
+        };
+        account.move_to(&seat.variant().core);
+        let shadow = routing.shadow(random).and_then(|index| self.mirror(seat.endpoint, routing, index, &parsed));
+        let units = if seat.chosen { Vec::new() } else { first_rows(&parsed.units) };
+        let result = self.answer(seat, call, parsed).await;
+        for (row, unit) in units {
+            let unit = unit.map(|unit| route::hash(&routing.salt, &unit));
+            let (verdict, violated) = judged(&result, call.received, row);
+            routing.arms[seat.index].count(unit, verdict, violated);
+        }
+        if let (Some(shadow), Ok(answered)) = (shadow, &result) {
+            shadow.start(answered);
+        }
+        Ok((&seat.variant().core, result?))
     }
 
     /// Waits for room or refuses, before the body is parsed: overload must cost as little as it can.
@@ -149,13 +275,8 @@ impl Answerer {
     }
 
     /// From typed values to the answer; the same for every protocol.
-    async fn answer(
-        &self,
-        endpoint: &Endpoint,
-        variant: &Arc<Variant>,
-        call: &Call<'_>,
-        mut parsed: Parsed,
-    ) -> Result<(u128, Answered)> {
+    async fn answer(&self, seat: Seat<'_>, call: &Call<'_>, mut parsed: Parsed) -> Result<Answered> {
+        let (endpoint, variant) = (seat.endpoint, seat.variant());
         let core = &variant.core;
         endpoint.admission.learn(call.body.len(), parsed.rows);
         let permit = endpoint.admission.enter(parsed.rows, self.home)?;
@@ -165,11 +286,6 @@ impl Answerer {
         if endpoint.validation == Validation::Reject && !parsed.violations.is_empty() {
             return Err(validate::rejection(&core.model, &parsed.violations));
         }
-        if let Some(unit) = call.unit.filter(|_| parsed.units.is_empty()) {
-            parsed.units = vec![Some(unit.into()); parsed.rows];
-        }
-        let time_us = now_us();
-        let first_id = self.ids.lock().next(time_us);
         let patience = [call.timeout, parsed.timeout].into_iter().flatten().fold(endpoint.deadline, Duration::min);
         let deadline = call.received + patience;
         let (reply, answer) = oneshot::channel();
@@ -177,9 +293,9 @@ impl Answerer {
             inputs: parsed.inputs,
             rows: parsed.rows,
             received: call.received,
-            time_us,
+            time_us: parsed.time_us,
             deadline,
-            first_id,
+            first_id: parsed.first_id,
             request_id: parsed.request_id,
             units: parsed.units,
             violations: parsed.violations,
@@ -192,18 +308,101 @@ impl Answerer {
         let lost = |_| Error::new(Code::Internal, "the model's executor ended without an answer");
         // On its own thread's lane a request cannot outlive its deadline by more than one batch: no timer is needed.
         if own && core.durability != Durability::Acknowledged {
-            return Ok((first_id, answer.await.map_err(lost)??));
+            return answer.await.map_err(lost)?;
         }
         match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(answer) => Ok((first_id, answer.map_err(lost)??)),
+            Ok(answer) => answer.map_err(lost)?,
             Err(_) => Err(Error::new(Code::DeadlineExceeded, format!("no answer within {} ms", patience.as_millis()))),
         }
     }
 }
 
-fn find<'p>(plan: &'p Plan, call: &Call<'_>) -> Result<(&'p Endpoint, &'p Arc<Variant>)> {
+fn find<'p>(plan: &'p Plan, call: &Call<'_>) -> Result<Seat<'p>> {
     let endpoint = plan.endpoint(call.endpoint)?;
-    Ok((endpoint, endpoint.variant(call.version)?))
+    if let Some(version) = call.version {
+        return Ok(Seat { endpoint, index: endpoint.index(Wish::Version(version))?, chosen: true });
+    }
+    match call.wish.filter(|_| endpoint.routing.as_ref().is_some_and(|routing| routing.wishes)) {
+        Some(wish) => Ok(Seat { endpoint, index: endpoint.index(wish)?, chosen: true }),
+        None => Ok(Seat { endpoint, index: endpoint.champion, chosen: false }),
+    }
+}
+
+/// Rows of a request by the variant that their units belong to, the first row's first. One group, or none, where
+/// nothing has to be taken apart.
+fn groups(endpoint: &Endpoint, parsed: &Parsed) -> Vec<(usize, Vec<usize>)> {
+    let (Some(routing), [first, rest @ ..]) = (&endpoint.routing, &parsed.units[..]) else { return Vec::new() };
+    if rest.iter().all(|unit| unit == first) {
+        return Vec::new();
+    }
+    let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+    for (row, unit) in parsed.units.iter().enumerate() {
+        let index = routing.variant(unit_hash(routing, unit.as_deref()), endpoint.champion);
+        match groups.iter_mut().find(|(of, _)| *of == index) {
+            Some((_, rows)) => rows.push(row),
+            None => groups.push((index, vec![row])),
+        }
+    }
+    groups
+}
+
+/// Where a row's unit falls. A row without one, among rows that have one, goes to the champion.
+fn unit_hash(routing: &Routing, unit: Option<&str>) -> u64 {
+    unit.map_or(u64::MAX, |unit| route::hash(&routing.salt, unit))
+}
+
+/// Each different unit of a request with its first row; a request without units counts as one of its own.
+fn first_rows(units: &[Option<Box<str>>]) -> Vec<(usize, Option<Box<str>>)> {
+    let mut found: Vec<(usize, Option<Box<str>>)> = Vec::new();
+    let mut seen = FxHashSet::default();
+    for (row, unit) in units.iter().enumerate() {
+        if seen.insert(unit) {
+            found.push((row, unit.clone()));
+        }
+    }
+    if found.is_empty() { vec![(0, None)] } else { found }
+}
+
+/// A request's rows as an answer has them.
+fn predictions<'a>(core: &'a Core, answered: &'a Answered, first_id: u128, rows: usize) -> PredictionsAnswer<'a> {
+    let range = answered.start..answered.start + rows;
+    PredictionsAnswer {
+        endpoint: &core.endpoint,
+        version: &core.version,
+        variant: core.role,
+        bundle: &core.sha256,
+        first_id,
+        decision: core.model.signature.decision.as_ref(),
+        specs: &core.model.signature.outputs,
+        outputs: &answered.outcome.outputs,
+        start: answered.start,
+        rows,
+        scores: answered.outcome.scores.get(range.clone()).unwrap_or_default(),
+        decisions: answered.outcome.decisions.get(range).unwrap_or_default(),
+        violations: &answered.violations,
+        feature_names: &core.model.feature_names,
+    }
+}
+
+/// What became of a request for the comparison of variants, and whether its rows broke the signature.
+fn judged(result: &Result<Answered>, received: Instant, row: usize) -> (Verdict, bool) {
+    match result {
+        Ok(answered) => {
+            let outcome = &answered.outcome;
+            let at = answered.start + row;
+            let decision = outcome.decisions.get(at).copied().flatten();
+            let score = outcome.scores.get(at).copied().flatten();
+            let latency_us = received.elapsed().as_micros() as u64;
+            let violated = answered.violations.iter().any(|violation| violation.row as usize == row);
+            (Verdict::Answered { latency_us, decision, score }, violated)
+        }
+        Err(error) => match error.code {
+            Code::ModelFailed | Code::WorkerDied | Code::WorkerTimeout | Code::DeadlineExceeded | Code::Internal => {
+                (Verdict::Failed, false)
+            }
+            code => (Verdict::Void, code == Code::ValidationFailed),
+        },
+    }
 }
 
 /// Counts a request exactly once: as answered, as an error, or, where its future is dropped, as abandoned.
@@ -216,6 +415,11 @@ struct Account<'c> {
 impl<'c> Account<'c> {
     fn open(core: &'c Core, received: Instant) -> Self {
         Self { core, received, settled: false }
+    }
+
+    /// The request is another variant's.
+    fn move_to(&mut self, core: &'c Core) {
+        self.core = core;
     }
 
     fn close(mut self, outcome: Result<Vec<u8>>) -> Result<Vec<u8>> {

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod arms;
 pub mod bundle;
 pub mod error;
 pub mod execute;
@@ -12,8 +13,10 @@ pub mod lane;
 pub mod load;
 pub mod log;
 pub mod metrics;
+pub mod mirror;
 pub mod model;
 pub mod plan;
+pub mod route;
 pub mod serve;
 pub mod stats;
 pub mod tensor;

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::admission::Admission;
+use crate::arms::{Arm, Book, Shadow};
 use crate::bundle::{self, Bundle};
 use crate::error::{Code, Error, Result};
 use crate::execute::{self, Core, Mail, Place};
@@ -22,8 +23,9 @@ use crate::log::{Log, Stream, StreamSpec};
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::plan::{Endpoint, Lanes, Plan, Variant};
+use crate::route::{Counts, Routing};
 use crate::tensor::Tensor;
-use crate::wire::bundle::{self as wire, OnnxEngine, PythonEngine};
+use crate::wire::bundle::{self as wire, FeatureSpec, OnnxEngine, PythonEngine};
 use crate::wire::check;
 use crate::wire::records::RecordPlan;
 use crate::wire::snapshot::{self, Dispatch, Role, Snapshot};
@@ -32,6 +34,8 @@ use crate::wire::snapshot::{self, Dispatch, Role, Snapshot};
 const INLINE_BUDGET: Duration = Duration::from_millis(2);
 /// Fewer rows than this in a budget: the model gains more from larger batches on a thread of its own.
 const INLINE_ROWS: usize = 32;
+/// Shadows may have one row waiting for so many of the endpoint's.
+const SHADOW_PART: usize = 4;
 /// Rows of the warm-up batch that is timed.
 const PROBE_ROWS: usize = 64;
 
@@ -47,6 +51,10 @@ pub struct Loader {
     pub library: PathBuf,
     pub python: PathBuf,
     pub trust_pickle: bool,
+    /// Where this replica runs.
+    pub region: Option<String>,
+    /// What the variants' answers are counted in.
+    pub book: Arc<Book>,
 }
 
 impl Loader {
@@ -79,6 +87,7 @@ impl Loader {
             Some(previous) if same_queue => Arc::clone(&previous.admission),
             _ => Admission::new(spec.batching.queue_rows, self.io.len()),
         };
+        let routing = self.routing(spec, &variants)?;
         Ok(Endpoint {
             name: spec.name.as_str().into(),
             champion: spec.variants.iter().position(|variant| variant.role == Role::Champion).unwrap_or(0),
@@ -87,8 +96,39 @@ impl Loader {
             deadline: Duration::from_millis(spec.deadline_ms),
             queue_wait: Duration::from_millis(spec.batching.queue_wait_ms.min(spec.deadline_ms)),
             admission,
+            shadows: Admission::new(spec.batching.queue_rows.div_ceil(SHADOW_PART), self.io.len()),
             queue_rows: self.metrics.endpoint_queue(&spec.name),
+            routing,
         })
+    }
+
+    /// Compiles how requests are shared out, with the counts of this epoch.
+    fn routing(&self, spec: &snapshot::Endpoint, variants: &[Arc<Variant>]) -> Result<Option<Routing>> {
+        let Some(routing) = &spec.routing else { return Ok(None) };
+        let invalid = |what: String| Error::new(Code::SnapshotInvalid, format!("endpoint {}: {what}", spec.name));
+        let labels = |variant: &Variant| variant.core.model.decision.as_ref().map_or(0, |rule| rule.labels.len());
+        let arms = variants
+            .iter()
+            .map(|variant| {
+                let arm = Arm::new(&variant.core.version, variant.core.role, routing.epoch, labels(variant));
+                self.book.arm(&spec.name, &routing.salt, arm)
+            })
+            .collect();
+        let compared = routing.shadow.as_ref().map(|version| {
+            let shadow = variants.iter().find(|variant| *variant.core.version == **version);
+            let shadow = Shadow::new(version, routing.epoch, shadow.map_or(0, |shadow| labels(shadow)));
+            self.book.shadow(&spec.name, &routing.salt, shadow)
+        });
+        let counts = Counts { arms, compared };
+        let compiled = Routing::new(routing, &spec.variants, self.region.as_deref(), counts).map_err(invalid)?;
+        let champion = variants.iter().find(|variant| variant.core.role == Role::Champion.name());
+        for index in [compiled.challenger, compiled.shadow].into_iter().flatten().map(|(index, _)| index) {
+            if let Some(champion) = champion {
+                interchangeable(&champion.core.model, &variants[index].core.model)
+                    .map_err(|what| invalid(format!("version {}: {what}", variants[index].core.version)))?;
+            }
+        }
+        Ok(Some(compiled))
     }
 
     fn variant(
@@ -257,6 +297,22 @@ impl Loader {
         }
         Ok(Lanes::Shared(lane))
     }
+}
+
+/// Whether a request parsed for one model can be answered by the other.
+fn interchangeable(champion: &Model, other: &Model) -> std::result::Result<(), String> {
+    let (ours, theirs) = (&champion.signature, &other.signature);
+    if ours.inputs != theirs.inputs {
+        return Err("its inputs are not the champion's".to_owned());
+    }
+    let place = |feature: &FeatureSpec| (feature.name.clone(), feature.kind, feature.tensor.clone(), feature.column);
+    if !ours.features.iter().map(place).eq(theirs.features.iter().map(place)) {
+        return Err("its features are not the champion's".to_owned());
+    }
+    if ours.outputs != theirs.outputs {
+        return Err("its outputs are not the champion's".to_owned());
+    }
+    Ok(())
 }
 
 async fn started_worker(spec: Arc<WorkerSpec>, sample: Vec<Tensor>) -> Result<Worker> {

@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::error::{Code, Error, Result};
 use crate::execute::Core;
 use crate::lane::Lane;
+use crate::route::{Routing, Wish};
 use crate::wire::records::RecordPlan;
 use crate::wire::snapshot::{Snapshot, Validation};
 
@@ -63,6 +64,14 @@ impl Variant {
         })
     }
 
+    /// The lane for rows that nobody waits for: never that of a thread which serves connections.
+    pub fn background(&self) -> &Lane {
+        match &self.lanes {
+            Lanes::Inline { bulk, .. } => bulk,
+            Lanes::Shared(lane) => lane,
+        }
+    }
+
     /// The lane for `rows` rows that arrive on I/O thread `home`, and whether it is that thread's own.
     pub fn lane(&self, home: usize, rows: usize) -> (&Lane, bool) {
         match &self.lanes {
@@ -100,18 +109,35 @@ pub struct Endpoint {
     /// Longest wait for room in the queue.
     pub queue_wait: Duration,
     pub admission: Arc<Admission>,
+    /// Rows that wait for a shadow: room of their own, so that they take none from requests.
+    pub shadows: Arc<Admission>,
     pub queue_rows: Gauge,
+    /// None: the champion answers everybody.
+    pub routing: Option<Routing>,
 }
 
 impl Endpoint {
+    /// Index of the variant that a caller names; `unknown_version` where there is none.
+    pub fn index(&self, wish: Wish<'_>) -> Result<usize> {
+        let found = self.variants.iter().position(|variant| match wish {
+            Wish::Role(role) => variant.core.role == role.name(),
+            Wish::Version(version) => &*variant.core.version == version,
+        });
+        found.ok_or_else(|| {
+            let known: Vec<&str> = self.variants.iter().map(|variant| &*variant.core.version).collect();
+            let known = known.join(", ");
+            let message = match wish {
+                Wish::Role(role) => format!("endpoint {} has no {} now; it has {known}", self.name, role.name()),
+                Wish::Version(version) => format!("endpoint {} has no version {version}; it has {known}", self.name),
+            };
+            Error::new(Code::UnknownVersion, message)
+        })
+    }
+
     /// The variant that answers: the champion, or the one whose version is asked for.
     pub fn variant(&self, version: Option<&str>) -> Result<&Arc<Variant>> {
         let Some(version) = version else { return Ok(&self.variants[self.champion]) };
-        self.variants.iter().find(|variant| &*variant.core.version == version).ok_or_else(|| {
-            let known: Vec<&str> = self.variants.iter().map(|variant| &*variant.core.version).collect();
-            let message = format!("endpoint {} has no version {version}; it has {}", self.name, known.join(", "));
-            Error::new(Code::UnknownVersion, message)
-        })
+        Ok(&self.variants[self.index(Wish::Version(version))?])
     }
 }
 

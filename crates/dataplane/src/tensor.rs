@@ -126,6 +126,25 @@ impl Data {
         each_data!(self, v => v.reserve(additional));
     }
 
+    /// A copy of the elements at `indices`.
+    #[must_use]
+    pub fn gather(&self, indices: impl Iterator<Item = usize>) -> Self {
+        match self {
+            Self::Bool(v) => Self::Bool(indices.map(|index| v[index]).collect()),
+            Self::Uint8(v) => Self::Uint8(indices.map(|index| v[index]).collect()),
+            Self::Uint16(v) => Self::Uint16(indices.map(|index| v[index]).collect()),
+            Self::Uint32(v) => Self::Uint32(indices.map(|index| v[index]).collect()),
+            Self::Uint64(v) => Self::Uint64(indices.map(|index| v[index]).collect()),
+            Self::Int8(v) => Self::Int8(indices.map(|index| v[index]).collect()),
+            Self::Int16(v) => Self::Int16(indices.map(|index| v[index]).collect()),
+            Self::Int32(v) => Self::Int32(indices.map(|index| v[index]).collect()),
+            Self::Int64(v) => Self::Int64(indices.map(|index| v[index]).collect()),
+            Self::Fp32(v) => Self::Fp32(indices.map(|index| v[index]).collect()),
+            Self::Fp64(v) => Self::Fp64(indices.map(|index| v[index]).collect()),
+            Self::Bytes(v) => Self::Bytes(indices.map(|index| v[index].clone()).collect()),
+        }
+    }
+
     /// A copy of the elements in `range`.
     #[must_use]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
@@ -197,6 +216,22 @@ impl Tensor {
         Self { dims, data: self.data.slice(from..to), missing }
     }
 
+    /// A copy of these rows, which ascend.
+    #[must_use]
+    pub fn select_rows(&self, rows: &[usize]) -> Self {
+        let width = self.width();
+        let place = |index: &u32| rows.binary_search(&(*index as usize / width.max(1))).ok();
+        let missing = self
+            .missing
+            .iter()
+            .filter_map(|index| place(index).map(|row| (row * width + *index as usize % width.max(1)) as u32))
+            .collect();
+        let mut dims = self.dims.clone();
+        dims[0] = rows.len();
+        let data = self.data.gather(rows.iter().flat_map(|row| row * width..(row + 1) * width));
+        Self { dims, data, missing }
+    }
+
     /// Adds the rows of `other`, which has equal trailing dimensions and datatype.
     pub fn append_rows(&mut self, other: Self) {
         let base = self.data.len() as u32;
@@ -216,6 +251,14 @@ mod tests {
         a.append_rows(Tensor { dims: vec![1, 2], data: Data::Fp32(vec![3.0, f32::NAN]), missing: vec![1] });
         assert_eq!((a.rows(), a.width(), a.missing.clone()), (2, 2, vec![3]));
         assert!(matches!(&a.data, Data::Fp32(v) if v[2].to_bits() == 3.0_f32.to_bits()));
+    }
+
+    #[test]
+    fn selected_rows_keep_values_and_missing_marks() {
+        let data = Data::Int64((0..8).collect());
+        let tensor = Tensor { dims: vec![4, 2], data, missing: vec![1, 2, 6] };
+        let picked = tensor.select_rows(&[0, 3]);
+        assert_eq!(picked, Tensor { dims: vec![2, 2], data: Data::Int64(vec![0, 1, 6, 7]), missing: vec![1, 2] });
     }
 
     #[test]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from socket import gethostname
 from typing import Annotated
 
 import typer
 
 from fairlead.cli.output import emit_json, say
 from fairlead.errors import BadInputError, FairleadError
-from fairlead.schema.serve import Limits, Listener, LogOptions, ServeOptions
+from fairlead.schema.serve import ControlLink, Limits, Listener, LogOptions, ServeOptions
 from fairlead.schema.snapshot import (
     Batching,
     BundleReference,
@@ -71,6 +73,15 @@ def serve(
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Load pickled models, which can run code.")] = (
         False
     ),
+    region: Annotated[str | None, typer.Option(envvar="FAIRLEAD_REGION", help="Where this replica runs.")] = None,
+    control: Annotated[
+        str | None, typer.Option(envvar="FAIRLEAD_URL", help="Control plane to follow and report to.")
+    ] = None,
+    control_key: Annotated[
+        str | None, typer.Option(envvar="FAIRLEAD_KEY", show_envvar=True, help="API key for it.")
+    ] = None,
+    replica: Annotated[str | None, typer.Option(help="Name of this replica [default: host and process].")] = None,
+    report_ms: Annotated[int, typer.Option(min=50, max=60_000, help="Milliseconds between two reports.")] = 500,
     log_level: Annotated[str, typer.Option(help="error, warn, info, debug or trace.")] = "warn",
     json: Annotated[bool, typer.Option("--json", help="Write the addresses to stdout as JSON.")] = False,
 ) -> int:
@@ -80,10 +91,12 @@ def serve(
     """
     if log_level not in LOG_LEVELS:
         raise BadInputError(f"--log-level is {log_level!r}", hint=f"one of {', '.join(LOG_LEVELS)}")
-    if (bundle is None) == (snapshot is None):
-        raise BadInputError("give either --bundle or --snapshot", hint="see `fairlead serve --help`")
+    if (bundle is not None and snapshot is not None) or bundle is snapshot is control is None:
+        raise BadInputError("give either --bundle or --snapshot, or --control", hint="see `fairlead serve --help`")
     if snapshot is not None:
         desired = read_snapshot(snapshot)
+    elif bundle is None:
+        desired = Snapshot(generation=0)
     else:
         endpoint = Endpoint(
             name=name or bundle_name(Path(str(bundle))),
@@ -125,6 +138,12 @@ def serve(
         state_directory=None if state is None else str(state.resolve()),
         io_threads=io_threads,
         grace_seconds=grace,
+        region=region,
+        control=None
+        if control is None
+        else ControlLink(
+            url=control, key=control_key, replica=replica or f"{gethostname()}-{os.getpid()}", report_ms=report_ms
+        ),
         trust_pickle=trust_pickle,
         onnxruntime_library=onnxruntime_library(),
         python=sys.executable,

@@ -41,6 +41,19 @@ class Limits(Document):
     """Longest wait for a whole request head on a connection."""
 
 
+class ControlLink(Document):
+    """Where the control plane is, and who this replica is to it."""
+
+    url: str = Field(min_length=1)
+    """`http://HOST[:PORT]`; TLS ends at a proxy beside the process."""
+    key: str | None = Field(default=None, repr=False)
+    """API key of the role operator; None: the control plane asks for none."""
+    replica: str = Field(min_length=1, max_length=200)
+    """Name of this replica, unique among those that run."""
+    report_ms: int = Field(default=500, ge=50, le=60_000)
+    """Milliseconds between two reports of what was counted."""
+
+
 class ServeOptions(Document):
     """`fairlead serve`, after files were read and flags resolved; handed to the data plane as JSON."""
 
@@ -55,6 +68,10 @@ class ServeOptions(Document):
     """0: as many as the cgroup grants CPUs."""
     grace_seconds: float = Field(default=30.0, ge=0)
     """How long in-flight requests may go on after SIGTERM."""
+    region: str | None = Field(default=None, max_length=100)
+    """Where this replica runs; rollouts may go region by region."""
+    control: ControlLink | None = None
+    """Follow this control plane's snapshots and report to it; None: only what `snapshot` and the admin listener say."""
     trust_pickle: bool = False
     """Load bundles whose model would be unpickled."""
     onnxruntime_library: str

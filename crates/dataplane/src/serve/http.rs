@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::answer::Call;
 use crate::error::{Code, Error, Result};
+use crate::route::Wish;
 
 use super::desk::Desk;
 use super::docs;
@@ -22,6 +23,7 @@ pub type Answer = Response<Full<Bytes>>;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("fairlead-timeout-ms");
 const UNIT: HeaderName = HeaderName::from_static("fairlead-unit");
+const VARIANT: HeaderName = HeaderName::from_static("fairlead-variant");
 const BINARY: HeaderName = HeaderName::from_static("inference-header-content-length");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -128,6 +130,7 @@ async fn dispatch(desk: &Desk, request: Request<Incoming>, received: Instant) ->
         received,
         timeout: counted(state, timeout(&head.headers))?,
         unit: head.headers.get(UNIT).and_then(|unit| unit.to_str().ok()),
+        wish: head.headers.get(VARIANT).and_then(|wish| wish.to_str().ok()).map(Wish::read),
     };
     let body = if infer { desk.answerer.infer(&plan, call).await? } else { desk.answerer.predict(&plan, call).await? };
     Ok(json(StatusCode::OK, body))

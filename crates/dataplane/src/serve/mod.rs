@@ -5,6 +5,7 @@ mod desk;
 mod docs;
 mod http;
 mod io;
+mod link;
 mod server;
 mod state;
 

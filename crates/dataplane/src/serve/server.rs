@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::answer::Answerer;
+use crate::arms::Book;
 use crate::error::{Code, Error, Result};
 use crate::ids::Ids;
 use crate::load::{Loader, default_io_threads};
@@ -25,6 +26,7 @@ use crate::wire::snapshot::Snapshot;
 use super::admin;
 use super::desk::Desk;
 use super::io::{Duty, IoThread, Visitor};
+use super::link;
 use super::state::State;
 
 /// How long new connections are still taken after SIGTERM, while load balancers learn that this replica leaves.
@@ -91,7 +93,10 @@ pub fn serve(options: &ServeOptions, started: impl FnOnce(Started)) -> Result<bo
         let admin = tokio::net::TcpListener::from_std(admin_listener).map_err(|error| internal(&error))?;
         tokio::spawn(admin::serve(admin, Arc::clone(&house.state)));
         let accepting = tokio::spawn(accept(listener, house.doors(), options.limits.connections));
-        house.first_snapshot(&options.snapshot).await?;
+        house.first_snapshot(&options.snapshot, options.control.is_some()).await?;
+        if let Some(link) = &options.control {
+            link::start(link, options.region.as_deref(), &house.state)?;
+        }
         started(Started { port: ports.0, admin_port: ports.1, elapsed: begun.elapsed() });
         wait_for_the_end().await?;
         Ok(house.drain(&accepting, Duration::from_secs_f64(options.grace_seconds)).await)
@@ -152,6 +157,8 @@ impl House {
             library: PathBuf::from(&options.onnxruntime_library),
             python: PathBuf::from(&options.python),
             trust_pickle: options.trust_pickle,
+            region: options.region.clone(),
+            book: Arc::new(Book::default()),
         };
         let last_good = options.state_directory.as_deref().map(|folder| Path::new(folder).join("snapshot.json"));
         let state = Arc::new(State {
@@ -184,10 +191,14 @@ impl House {
         self.io.clone()
     }
 
-    /// Applies the snapshot that the process was started with, or the last good one.
-    async fn first_snapshot(&self, snapshot: &Snapshot) -> Result<()> {
+    /// Applies the snapshot that the process was started with, or the last good one. A process that was given none,
+    /// because it follows a control plane, starts with the last good one if it has one, and else not ready.
+    async fn first_snapshot(&self, snapshot: &Snapshot, follows: bool) -> Result<()> {
         let (state, first) = (Arc::clone(&self.state), snapshot.clone());
         let apply = move || {
+            if follows && first.endpoints.is_empty() {
+                return state.last_good.read().map_or(Ok(()), |last| state.apply(&last));
+            }
             let Err(error) = state.apply(&first) else { return Ok(()) };
             let Some(last) = state.last_good.read() else { return Err(error) };
             tracing::warn!(%error, generation = last.generation, "starting with the last good snapshot");

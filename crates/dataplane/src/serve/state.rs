@@ -66,6 +66,11 @@ impl State {
         Ok(())
     }
 
+    /// Generation of the snapshot in force; None before the first.
+    pub fn generation(&self) -> Option<u64> {
+        self.loaded.load(Ordering::Acquire).then(|| self.plan.load().generation)
+    }
+
     /// Requests being answered.
     pub fn in_flight(&self) -> usize {
         self.desks.get().into_iter().flatten().map(|desk| desk.in_flight()).sum()

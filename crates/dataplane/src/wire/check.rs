@@ -2,7 +2,7 @@
 
 use super::bundle::{Decision, Engine, FeatureType, Manifest, Signature, Task, TensorSpec};
 use super::options::{Listener, ServeOptions};
-use super::snapshot::{Endpoint, Role, Snapshot};
+use super::snapshot::{Endpoint, Role, Routing, Snapshot, Variant};
 use crate::tensor::Datatype;
 
 /// Nothing, or what is wrong and where.
@@ -37,11 +37,26 @@ fn endpoint(endpoint: &Endpoint) -> Verdict {
     within("batching.max_rows", batching.max_rows as u64, 1, u64::MAX)?;
     within("batching.queue_rows", batching.queue_rows as u64, 1, u64::MAX)?;
     within("batching.queue_wait_ms", batching.queue_wait_ms, 0, 60_000)?;
+    if let Some(routing) = &endpoint.routing {
+        check_routing(routing, &endpoint.variants)?;
+    }
     within("engine.instances", engine.instances as u64, 1, 256)?;
     within("engine.workers", u64::from(engine.workers.unwrap_or(1)), 1, 256)?;
     within("engine.intra_op_threads", u64::from(engine.intra_op_threads.unwrap_or(1)), 1, 256)?;
     within("engine.timeout_ms", engine.timeout_ms.unwrap_or(1), 1, u64::MAX)?;
     within("engine.memory_mb", engine.memory_mb.unwrap_or(64), 64, u64::MAX)
+}
+
+fn check_routing(routing: &Routing, variants: &[Variant]) -> Verdict {
+    within("routing.salt (bytes)", routing.salt.len() as u64, 1, 64)?; // BLAKE2b's longest key
+    for (name, share) in [("share", routing.share), ("shadow_share", routing.shadow_share)] {
+        require((0.0..=1.0).contains(&share), || format!("routing.{name}: from 0 to 1, got {share}"))?;
+    }
+    for version in routing.challenger.iter().chain(&routing.shadow) {
+        let named = |variant: &Variant| variant.role != Role::Champion && variant.version == *version;
+        require(variants.iter().any(named), || format!("routing: {version:?} is no challenger and no shadow"))?;
+    }
+    Ok(())
 }
 
 /// Checks a bundle's manifest.
@@ -142,6 +157,11 @@ pub fn serve_options(options: &ServeOptions) -> Verdict {
     within("limits.connections", limits.connections as u64, 1, u64::MAX)?;
     within("limits.header_timeout_ms", limits.header_timeout_ms, 1, u64::MAX)?;
     within("io_threads", options.io_threads as u64, 0, 256)?;
+    if let Some(link) = &options.control {
+        require(!link.url.is_empty(), || "control.url is empty".to_owned())?;
+        within("control.replica (bytes)", link.replica.len() as u64, 1, 200)?;
+        within("control.report_ms", link.report_ms, 50, 60_000)?;
+    }
     require(options.grace_seconds >= 0.0, || "grace_seconds must not be negative".to_owned())
 }
 

@@ -10,3 +10,4 @@ pub mod options;
 pub mod records;
 pub mod scan;
 pub mod snapshot;
+pub mod telemetry;

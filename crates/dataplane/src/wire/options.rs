@@ -32,6 +32,34 @@ pub struct Limits {
     pub header_timeout_ms: u64,
 }
 
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+/// Where the control plane is, and who this replica is to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlLink {
+    pub url: String,
+    pub key: Option<Secret>,
+    pub replica: String,
+    pub report_ms: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServeOptions {
@@ -43,6 +71,8 @@ pub struct ServeOptions {
     pub state_directory: Option<String>,
     pub io_threads: usize,
     pub grace_seconds: f64,
+    pub region: Option<String>,
+    pub control: Option<ControlLink>,
     pub trust_pickle: bool,
     pub onnxruntime_library: String,
     pub python: String,

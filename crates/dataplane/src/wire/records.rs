@@ -18,7 +18,7 @@ mod tests;
 mod write;
 
 use store::Outcome;
-pub use write::{PredictionsAnswer, write_predictions};
+pub use write::{Part, PredictionsAnswer, write_parts, write_predictions};
 
 /// Characters of a value or a name that are kept of it.
 const EXCERPT: usize = 40;

@@ -80,7 +80,21 @@ pub struct Variant {
     pub bundle: BundleReference,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routing {
+    pub salt: String,
+    pub epoch: u64,
+    pub challenger: Option<String>,
+    pub share: f64,
+    pub shadow: Option<String>,
+    pub shadow_share: f64,
+    pub regions: Option<Vec<String>>,
+    #[serde(rename = "override")]
+    pub wishes: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     pub name: String,
@@ -91,9 +105,10 @@ pub struct Endpoint {
     pub unit_key: Option<String>,
     pub batching: Batching,
     pub engine: EngineOptions,
+    pub routing: Option<Routing>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
     pub schema_version: u32,

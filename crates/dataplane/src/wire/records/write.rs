@@ -33,41 +33,101 @@ pub struct PredictionsAnswer<'a> {
     pub feature_names: &'a [Box<str>],
 }
 
+/// Rows of a request that one variant answered, where several did.
+#[derive(Debug)]
+pub struct Part<'a> {
+    pub answer: PredictionsAnswer<'a>,
+    /// Which rows of the request they are, ascending.
+    pub rows: &'a [usize],
+}
+
 /// Appends the JSON of `answer` to `out`.
 ///
 /// Each row has its `prediction_id`; with a decision a `score` and, where there are labels, a `decision` (null where
 /// there is none, as for a score that is not finite); without one its `outputs`; and its `violations`, if it has any.
 pub fn write_predictions(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>) {
     out.reserve(256 + 128 * answer.rows);
-    let head = [
-        ("{\"endpoint\":", answer.endpoint),
-        (",\"version\":", answer.version),
-        (",\"variant\":", answer.variant),
-        (",\"bundle\":", answer.bundle),
-    ];
-    for (member, value) in head {
-        out.extend_from_slice(member.as_bytes());
+    write_head(out, answer);
+    out.extend_from_slice(b",\"predictions\":[");
+    let mut rows = Rows::of(answer);
+    for row in 0..answer.rows {
+        out.extend_from_slice(if row == 0 { b"{" } else { b",{" });
+        rows.write(out, row);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+/// Appends the JSON of an answer that several variants gave, in the order of the request's rows. The head is the first
+/// part's; a row of another part begins with the version, variant and bundle that answered it.
+pub fn write_parts(out: &mut Vec<u8>, parts: &[Part<'_>]) {
+    let Some(first) = parts.first() else { return };
+    write_head(out, &first.answer);
+    out.extend_from_slice(b",\"predictions\":[");
+    let mut order: Vec<(usize, usize, usize)> = parts
+        .iter()
+        .enumerate()
+        .flat_map(|(part, of)| of.rows.iter().enumerate().map(move |(own, &row)| (row, part, own)))
+        .collect();
+    order.sort_unstable();
+    let mut writers: Vec<Rows<'_, '_>> = parts.iter().map(|part| Rows::of(&part.answer)).collect();
+    for (row, part, own) in order {
+        out.extend_from_slice(if row == 0 { b"{" } else { b",{" });
+        if part > 0 {
+            let answer = &parts[part].answer;
+            write_members(out, &[("version", answer.version), ("variant", answer.variant), ("bundle", answer.bundle)]);
+            out.push(b',');
+        }
+        writers[part].write(out, own);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+fn write_head(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>) {
+    out.push(b'{');
+    let PredictionsAnswer { endpoint, version, variant, bundle, .. } = *answer;
+    write_members(out, &[("endpoint", endpoint), ("version", version), ("variant", variant), ("bundle", bundle)]);
+}
+
+fn write_members(out: &mut Vec<u8>, members: &[(&str, &str)]) {
+    for (index, (name, value)) in members.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"\"" } else { b",\"" });
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b"\":");
         write_string(out, value.as_bytes());
     }
-    out.extend_from_slice(b",\"predictions\":[");
-    let violations = by_row(answer.violations);
-    let mut violations = violations.as_slice();
-    let single = answer.decision.is_some_and(|decision| score_is_single(decision, answer));
-    for row in 0..answer.rows {
-        out.extend_from_slice(if row == 0 { b"{\"prediction_id\":\"" } else { b",{\"prediction_id\":\"" });
+}
+
+/// Writes the rows of one answer, in ascending order.
+struct Rows<'w, 'a> {
+    answer: &'w PredictionsAnswer<'a>,
+    single: bool,
+    /// Not yet written.
+    violations: std::iter::Peekable<std::vec::IntoIter<&'a Violation>>,
+}
+
+impl<'w, 'a> Rows<'w, 'a> {
+    fn of(answer: &'w PredictionsAnswer<'a>) -> Self {
+        let single = answer.decision.is_some_and(|decision| score_is_single(decision, answer));
+        Self { answer, single, violations: by_row(answer.violations).into_iter().peekable() }
+    }
+
+    /// The members of a row and the brace that ends it.
+    fn write(&mut self, out: &mut Vec<u8>, row: usize) {
+        let answer = self.answer;
+        out.extend_from_slice(b"\"prediction_id\":\"");
         write_uuid(out, answer.first_id.wrapping_add(row as u128));
         out.push(b'"');
         match answer.decision {
-            Some(decision) => write_decision(out, answer, decision, row, single),
+            Some(decision) => write_decision(out, answer, decision, row, self.single),
             None => write_row_outputs(out, answer, row),
         }
-        let count = violations.iter().take_while(|violation| violation.row as usize == row).count();
-        let (own, others) = violations.split_at(count);
-        write_violations(out, own, answer.feature_names);
-        violations = others;
+        let mut own = Vec::new();
+        while let Some(violation) = self.violations.next_if(|violation| violation.row as usize == row) {
+            own.push(violation);
+        }
+        write_violations(out, &own, answer.feature_names);
         out.push(b'}');
     }
-    out.extend_from_slice(b"]}");
 }
 
 /// The violations in the order of their rows. They come so from the parser, but checks made later may add to them.

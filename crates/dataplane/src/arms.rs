@@ -1,0 +1,332 @@
+//! What is counted of each variant while the split of traffic does not change (an allocation epoch), by *unit*: one
+//! customer who sends a hundred requests is one observation, not a hundred.
+//!
+//! Every count only grows for as long as the process lives, so that a report replaces the one before and replicas add
+//! up.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
+
+/// Equal bins on [0, 1].
+pub const SCORE_BINS: usize = 20;
+/// Bits of the sketch's index: 4,096 registers, a standard error of 1.6 %.
+const SKETCH_BITS: u32 = 12;
+/// Units that one arm remembers. Later newcomers are not counted as units any more: the evidence stops growing, and
+/// stays valid.
+const MOST_UNITS: usize = 4 << 20;
+const SHARDS: usize = 16;
+
+/// Upper bounds of the latency bins in microseconds, four to the octave from 50 on, then one minute.
+pub const LATENCY_EDGES: usize = 82;
+
+/// The latency bins' upper bounds: 50 * 2^(i/4), rounded, and a minute.
+pub fn latency_edges() -> [u64; LATENCY_EDGES] {
+    std::array::from_fn(|index| {
+        if index == LATENCY_EDGES - 1 { 60_000_000 } else { (50.0 * (index as f64 / 4.0).exp2()).round() as u64 }
+    })
+}
+
+/// What became of a request, as far as the comparison of variants is concerned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// Answered in `latency_us`; decision and score are those of its first row.
+    Answered { latency_us: u64, decision: Option<u16>, score: Option<f64> },
+    /// The variant failed: no fault of the caller.
+    Failed,
+    /// Neither good nor bad for the variant: the caller's fault, or the server was too busy.
+    Void,
+}
+
+/// Counts of one variant in one epoch.
+#[derive(Debug)]
+pub struct Arm {
+    pub version: Box<str>,
+    pub role: &'static str,
+    pub epoch: u64,
+    pub requests: AtomicU64,
+    pub errors: AtomicU64,
+    pub units: AtomicU64,
+    pub unit_errors: AtomicU64,
+    pub unit_violations: AtomicU64,
+    pub decisions: Vec<AtomicU64>,
+    pub scores: [AtomicU64; SCORE_BINS],
+    pub latencies: [AtomicU64; LATENCY_EDGES + 1],
+    edges: [u64; LATENCY_EDGES],
+    pub sketch: Box<[AtomicU8]>,
+    seen: [Mutex<FxHashSet<u64>>; SHARDS],
+    failed: Mutex<FxHashSet<u64>>,
+    violated: Mutex<FxHashSet<u64>>,
+}
+
+impl Arm {
+    pub fn new(version: &str, role: &'static str, epoch: u64, labels: usize) -> Self {
+        Self {
+            version: version.into(),
+            role,
+            epoch,
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            units: AtomicU64::new(0),
+            unit_errors: AtomicU64::new(0),
+            unit_violations: AtomicU64::new(0),
+            decisions: (0..labels).map(|_| AtomicU64::new(0)).collect(),
+            scores: [const { AtomicU64::new(0) }; SCORE_BINS],
+            latencies: [const { AtomicU64::new(0) }; LATENCY_EDGES + 1],
+            edges: latency_edges(),
+            sketch: (0..1 << SKETCH_BITS).map(|_| AtomicU8::new(0)).collect(),
+            seen: Default::default(),
+            failed: Mutex::default(),
+            violated: Mutex::default(),
+        }
+    }
+
+    /// Counts a request of the unit with this hash; `violated`: a row broke the signature. A request that names no
+    /// unit is one of its own.
+    pub fn count(&self, unit: Option<u64>, verdict: Verdict, violated: bool) {
+        if verdict == Verdict::Void && !violated {
+            return;
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if violated && unit.is_none_or(|unit| self.violated.lock().insert(unit)) {
+            self.unit_violations.fetch_add(1, Ordering::Relaxed);
+        }
+        let first = self.is_first(unit);
+        match verdict {
+            Verdict::Answered { latency_us, decision, score } if first => self.observe(latency_us, decision, score),
+            Verdict::Failed => {
+                self.errors.fetch_add(1, Ordering::Relaxed);
+                if unit.is_none_or(|unit| self.failed.lock().insert(unit)) {
+                    self.unit_errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Verdict::Answered { .. } | Verdict::Void => {}
+        }
+    }
+
+    /// Whether the unit is met for the first time in this epoch.
+    fn is_first(&self, unit: Option<u64>) -> bool {
+        let Some(unit) = unit else {
+            self.units.fetch_add(1, Ordering::Relaxed);
+            return true;
+        };
+        self.remember(unit);
+        let mut seen = self.seen[unit as usize % SHARDS].lock();
+        let first = seen.len() < MOST_UNITS / SHARDS && seen.insert(unit);
+        if first {
+            self.units.fetch_add(1, Ordering::Relaxed);
+        }
+        first
+    }
+
+    fn observe(&self, latency_us: u64, decision: Option<u16>, score: Option<f64>) {
+        let bin = self.edges.partition_point(|&edge| edge < latency_us);
+        self.latencies[bin].fetch_add(1, Ordering::Relaxed);
+        if let Some(counter) = decision.and_then(|decision| self.decisions.get(usize::from(decision))) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(score) = score {
+            let bin = ((score * SCORE_BINS as f64).floor().max(0.0) as usize).min(SCORE_BINS - 1);
+            self.scores[bin].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes a unit into the sketch of how many different ones there are.
+    ///
+    /// `HyperLogLog` (Flajolet, Fusy, Gandouet and Meunier, 2007): each register keeps the longest run of leading zeros
+    /// among the hashes that fall to it. The unit's hash is mixed once more, because in an arm its high bits are alike.
+    fn remember(&self, unit: u64) {
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(unit);
+        let mixed = hasher.finish().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mixed = mixed ^ mixed >> 32;
+        let mixed = mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let mixed = mixed ^ mixed >> 32;
+        let index = (mixed >> (64 - SKETCH_BITS)) as usize;
+        let rank = ((mixed << SKETCH_BITS) | 1 << (SKETCH_BITS - 1)).leading_zeros() as u8 + 1;
+        if self.sketch[index].load(Ordering::Relaxed) < rank {
+            self.sketch[index].fetch_max(rank, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Lower bounds of the bins of the difference between a shadow's score and the score given, beyond "the same".
+pub const DELTA_EDGES: [f64; 10] = [1e-6, 1e-4, 1e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5];
+
+/// A shadow's answers beside those that were given, row by row.
+#[derive(Debug)]
+pub struct Shadow {
+    pub version: Box<str>,
+    pub epoch: u64,
+    pub pairs: AtomicU64,
+    /// Pairs that did not come about: the shadow failed, was too late, or was too busy.
+    pub failures: AtomicU64,
+    /// How often each decision of the shadow (inner) stood beside each decision given (outer).
+    pub flips: Vec<Vec<AtomicU64>>,
+    pub deltas: [AtomicU64; DELTA_EDGES.len() + 1],
+}
+
+impl Shadow {
+    pub fn new(version: &str, epoch: u64, labels: usize) -> Self {
+        let row = || (0..labels).map(|_| AtomicU64::new(0)).collect();
+        Self {
+            version: version.into(),
+            epoch,
+            pairs: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            flips: (0..labels).map(|_| row()).collect(),
+            deltas: [const { AtomicU64::new(0) }; DELTA_EDGES.len() + 1],
+        }
+    }
+
+    /// Counts one row: decision and score given, and the shadow's.
+    pub fn compare(&self, given: (Option<u16>, Option<f64>), shadow: (Option<u16>, Option<f64>)) {
+        self.pairs.fetch_add(1, Ordering::Relaxed);
+        if let (Some(from), Some(to)) = (given.0, shadow.0)
+            && let Some(cell) = self.flips.get(usize::from(from)).and_then(|row| row.get(usize::from(to)))
+        {
+            cell.fetch_add(1, Ordering::Relaxed);
+        }
+        if let (Some(a), Some(b)) = (given.1, shadow.1) {
+            let delta = (a - b).abs();
+            self.deltas[DELTA_EDGES.partition_point(|&edge| edge <= delta)].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts rows that the shadow did not answer.
+    pub fn fail(&self, rows: usize) {
+        self.failures.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+}
+
+/// What identifies an arm for as long as the process lives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    endpoint: Box<str>,
+    salt: Box<str>,
+    version: Box<str>,
+    role: &'static str,
+    epoch: u64,
+}
+
+/// All that this process has counted in, also in epochs that are over.
+#[derive(Debug, Default)]
+pub struct Book {
+    arms: Mutex<FxHashMap<Key, Arc<Arm>>>,
+    shadows: Mutex<FxHashMap<Key, Arc<Shadow>>>,
+}
+
+impl Book {
+    /// The arm of a variant of `endpoint` in an epoch of the rollout with that salt; the same one for the same names.
+    ///
+    /// Arms of an earlier salt of the endpoint are let go: that rollout is over.
+    pub fn arm(&self, endpoint: &str, salt: &str, arm: Arm) -> Arc<Arm> {
+        let key = Key::new(endpoint, salt, &arm.version, arm.role, arm.epoch);
+        kept(&self.arms, key, arm)
+    }
+
+    /// The same for a shadow.
+    pub fn shadow(&self, endpoint: &str, salt: &str, shadow: Shadow) -> Arc<Shadow> {
+        let key = Key::new(endpoint, salt, &shadow.version, "shadow", shadow.epoch);
+        kept(&self.shadows, key, shadow)
+    }
+
+    /// Every endpoint's arms.
+    pub fn arms(&self) -> Vec<(Box<str>, Arc<Arm>)> {
+        self.arms.lock().iter().map(|(key, arm)| (key.endpoint.clone(), Arc::clone(arm))).collect()
+    }
+
+    /// Every endpoint's shadows.
+    pub fn shadows(&self) -> Vec<(Box<str>, Arc<Shadow>)> {
+        self.shadows.lock().iter().map(|(key, shadow)| (key.endpoint.clone(), Arc::clone(shadow))).collect()
+    }
+}
+
+impl Key {
+    fn new(endpoint: &str, salt: &str, version: &str, role: &'static str, epoch: u64) -> Self {
+        Self { endpoint: endpoint.into(), salt: salt.into(), version: version.into(), role, epoch }
+    }
+}
+
+fn kept<T>(entries: &Mutex<FxHashMap<Key, Arc<T>>>, key: Key, new: T) -> Arc<T> {
+    let mut entries = entries.lock();
+    entries.retain(|old, _| old.endpoint != key.endpoint || old.salt == key.salt);
+    Arc::clone(entries.entry(key).or_insert_with(|| Arc::new(new)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Verdict = Verdict::Answered { latency_us: 100, decision: Some(1), score: Some(0.93) };
+
+    fn counts(arm: &Arm) -> [u64; 5] {
+        [&arm.requests, &arm.errors, &arm.units, &arm.unit_errors, &arm.unit_violations]
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_unit_counts_once_however_often_it_comes_and_fails() {
+        let arm = Arm::new("2", "challenger", 3, 2);
+        for _ in 0..5 {
+            arm.count(Some(7), GOOD, false);
+            arm.count(Some(8), Verdict::Failed, false);
+            arm.count(Some(9), Verdict::Void, true);
+            arm.count(Some(10), Verdict::Void, false);
+        }
+        assert_eq!(counts(&arm), [15, 5, 3, 1, 1]);
+        assert_eq!(arm.decisions[1].load(Ordering::Relaxed), 1);
+        assert_eq!(arm.scores[18].load(Ordering::Relaxed), 1);
+        assert_eq!(arm.latencies.iter().map(|bin| bin.load(Ordering::Relaxed)).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn edges_belong_to_the_bin_below_and_scores_outside_to_the_nearest() {
+        let edges = latency_edges();
+        assert_eq!((edges[0], edges[1], edges[4], edges[80]), (50, 59, 100, 52_428_800));
+        let arm = Arm::new("2", "challenger", 0, 0);
+        for (unit, (latency_us, score)) in [(50, -1.0), (51, 0.05), (70_000_000, 1.0), (0, 9.0)].into_iter().enumerate()
+        {
+            arm.count(
+                Some(unit as u64),
+                Verdict::Answered { latency_us, decision: Some(3), score: Some(score) },
+                false,
+            );
+        }
+        let at = |bin: usize| arm.latencies[bin].load(Ordering::Relaxed);
+        assert_eq!((at(0), at(1), at(LATENCY_EDGES)), (2, 1, 1));
+        let at = |bin: usize| arm.scores[bin].load(Ordering::Relaxed);
+        assert_eq!((at(0), at(1), at(19)), (1, 1, 2));
+    }
+
+    #[test]
+    fn the_sketch_tells_how_many_units_there_are() {
+        let arm = Arm::new("2", "challenger", 0, 0);
+        let units = 50_000;
+        for unit in 0..units {
+            // Like the hashes in a small arm: all of them low.
+            arm.count(Some(crate::route::hash("salt", &unit.to_string()) / 20), Verdict::Failed, false);
+        }
+        let size = arm.sketch.len() as f64;
+        let sum: f64 = arm.sketch.iter().map(|register| (-f64::from(register.load(Ordering::Relaxed))).exp2()).sum();
+        let estimate = 0.7213 / (1.0 + 1.079 / size) * size * size / sum;
+        assert!((estimate / f64::from(units) - 1.0).abs() < 0.05, "{estimate}");
+    }
+
+    #[test]
+    fn an_arm_goes_on_over_snapshots_and_ends_with_its_rollout() {
+        let book = Book::default();
+        let new = |epoch| Arm::new("2", "challenger", epoch, 0);
+        let first = book.arm("fraud", "a", new(0));
+        first.count(Some(1), GOOD, false);
+        assert!(Arc::ptr_eq(&first, &book.arm("fraud", "a", new(0))));
+        book.arm("fraud", "a", new(1));
+        book.arm("other", "b", new(0));
+        assert_eq!(book.arms().len(), 3);
+        book.arm("fraud", "c", new(0));
+        assert_eq!(book.arms().len(), 2, "the rollout `a` is over");
+    }
+}

@@ -1,0 +1,173 @@
+//! Which variant answers: a unit's hash under the rollout's salt says so, the same on every replica, and whoever is in
+//! at a small share is in at every larger one.
+//!
+//! The hash is `BLAKE2b` with eight bytes of digest and the salt as its key, so that anybody can recompute an assignment.
+
+use std::sync::Arc;
+
+use crate::arms::{Arm, Shadow};
+use crate::wire::snapshot::{self, Role};
+
+/// A share of the hash space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Hashes below this one.
+    Below(u64),
+    All,
+}
+
+impl Share {
+    /// The share as a part of one.
+    pub fn new(part: f64) -> Self {
+        if part >= 1.0 {
+            return Self::All;
+        }
+        // 2^64 as a float is exact, and so is its product with a float below one, cut to whole numbers.
+        Self::Below((part.max(0.0) * 18_446_744_073_709_551_616.0) as u64)
+    }
+
+    /// Whether a hash lies in it.
+    pub fn holds(self, hash: u64) -> bool {
+        match self {
+            Self::Below(bound) => hash < bound,
+            Self::All => true,
+        }
+    }
+}
+
+/// The hash of a unit under a salt of 1 to 64 bytes.
+pub fn hash(salt: &str, unit: &str) -> u64 {
+    let digest = blake2b_simd::Params::new().hash_length(8).key(salt.as_bytes()).hash(unit.as_bytes());
+    digest.as_bytes().first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// The variant that a caller names in a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish<'a> {
+    Role(Role),
+    Version(&'a str),
+}
+
+impl<'a> Wish<'a> {
+    /// From the text of the header: a role, or else a version.
+    pub fn read(text: &'a str) -> Self {
+        match text {
+            "champion" => Self::Role(Role::Champion),
+            "challenger" => Self::Role(Role::Challenger),
+            "shadow" => Self::Role(Role::Shadow),
+            version => Self::Version(version),
+        }
+    }
+}
+
+/// How one endpoint's requests are shared out on this replica; indices are those of its variants.
+#[derive(Debug)]
+pub struct Routing {
+    pub salt: Box<str>,
+    pub epoch: u64,
+    /// Index of the challenger, and its share here: none where this replica's region is not among the plan's.
+    pub challenger: Option<(usize, Share)>,
+    /// Index of the shadow, and the share of requests that it sees too.
+    pub shadow: Option<(usize, Share)>,
+    /// Testers may name a variant.
+    pub wishes: bool,
+    /// What each variant's answers are counted in during this epoch; by index.
+    pub arms: Vec<Arc<Arm>>,
+    /// What the shadow's answers are counted in, where there is one.
+    pub compared: Option<Arc<Shadow>>,
+}
+
+/// What an endpoint's answers are counted in.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// One for each variant.
+    pub arms: Vec<Arc<Arm>>,
+    pub compared: Option<Arc<Shadow>>,
+}
+
+impl Routing {
+    /// Compiles the routing of an endpoint; None where a version that it names is not among the variants, with its name.
+    pub fn new(
+        spec: &snapshot::Routing,
+        variants: &[snapshot::Variant],
+        region: Option<&str>,
+        counts: Counts,
+    ) -> Result<Self, String> {
+        let find = |version: &Option<String>| -> Result<Option<usize>, String> {
+            let Some(version) = version else { return Ok(None) };
+            let at = variants.iter().position(|variant| variant.version == *version);
+            at.map(Some).ok_or_else(|| format!("routing names version {version}, which the endpoint does not have"))
+        };
+        let here =
+            spec.regions.as_ref().is_none_or(|regions| region.is_some_and(|own| regions.iter().any(|r| r == own)));
+        let challenger = find(&spec.challenger)?.filter(|_| here).map(|index| (index, Share::new(spec.share)));
+        let shadow = find(&spec.shadow)?.map(|index| (index, Share::new(spec.shadow_share)));
+        let Counts { arms, compared } = counts;
+        let salt = spec.salt.as_str().into();
+        Ok(Self { salt, epoch: spec.epoch, challenger, shadow, wishes: spec.wishes, arms, compared })
+    }
+
+    /// Index of the variant that answers a unit of this hash.
+    pub fn variant(&self, hash: u64, champion: usize) -> usize {
+        self.challenger.filter(|(_, share)| share.holds(hash)).map_or(champion, |(index, _)| index)
+    }
+
+    /// Index of the shadow that sees the request with this random number, too.
+    pub fn shadow(&self, random: u64) -> Option<usize> {
+        self.shadow.filter(|(_, share)| share.holds(random)).map(|(index, _)| index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_hash_is_blake2b_with_the_salt_as_key() {
+        // Python: int.from_bytes(hashlib.blake2b(b"card-17", digest_size=8, key=b"salt").digest(), "little")
+        assert_eq!(hash("salt", "card-17"), 17_825_537_492_534_615_108);
+    }
+
+    proptest! {
+        #[test]
+        fn who_is_in_at_a_small_share_is_in_at_every_larger_one(unit: String, a in 0.0..=1.0_f64, b in 0.0..=1.0_f64) {
+            let hash = hash("rollout-1", &unit);
+            let (small, large) = (Share::new(a.min(b)), Share::new(a.max(b)));
+            prop_assert!(!small.holds(hash) || large.holds(hash));
+        }
+
+        #[test]
+        fn a_share_of_nothing_holds_nobody_and_the_whole_holds_all(hash: u64) {
+            prop_assert!(!Share::new(0.0).holds(hash));
+            prop_assert!(Share::new(1.0).holds(hash));
+        }
+    }
+
+    /// Chi-square with one degree of freedom stays below 10.8 with probability 0.999; the units are fixed, so this
+    /// passes for ever or never.
+    #[test]
+    fn the_split_is_the_share() {
+        const UNITS: u32 = 1_000_000;
+        for part in [0.05, 0.25, 0.5] {
+            let share = Share::new(part);
+            let inside = (0..UNITS).filter(|unit| share.holds(hash("split", &format!("unit-{unit}")))).count() as f64;
+            let wanted = f64::from(UNITS) * part;
+            let chi_square = (inside - wanted).powi(2) / (wanted * (1.0 - part));
+            assert!(chi_square < 10.8, "{inside} of {wanted} expected: {chi_square}");
+        }
+    }
+
+    #[test]
+    fn another_salt_is_another_draw() {
+        let share = Share::new(0.5);
+        let both = (0..1_000)
+            .filter(|unit| {
+                let unit = unit.to_string();
+                share.holds(hash("one", &unit)) && share.holds(hash("two", &unit))
+            })
+            .count();
+        assert!((200..300).contains(&both), "{both}");
+    }
+}
