@@ -91,7 +91,8 @@ def serve(
     """
     if log_level not in LOG_LEVELS:
         raise BadInputError(f"--log-level is {log_level!r}", hint=f"one of {', '.join(LOG_LEVELS)}")
-    if (bundle is not None and snapshot is not None) or bundle is snapshot is control is None:
+    sources = [source for source in (bundle, snapshot) if source is not None]
+    if len(sources) > 1 or not (sources or control):
         raise BadInputError("give either --bundle or --snapshot, or --control", hint="see `fairlead serve --help`")
     if snapshot is not None:
         desired = read_snapshot(snapshot)
