@@ -75,11 +75,12 @@ def serve(
     ),
     region: Annotated[str | None, typer.Option(envvar="FAIRLEAD_REGION", help="Where this replica runs.")] = None,
     control: Annotated[
-        str | None, typer.Option(envvar="FAIRLEAD_URL", help="Control plane to follow and report to.")
+        str | None, typer.Option(envvar="FAIRLEAD_CONTROL", help="Control plane to follow and report to.")
     ] = None,
     control_key: Annotated[
         str | None, typer.Option(envvar="FAIRLEAD_KEY", show_envvar=True, help="API key for it.")
     ] = None,
+    follow: Annotated[bool, typer.Option(help="Apply its snapshots; else only report to it.")] = True,
     replica: Annotated[str | None, typer.Option(help="Name of this replica [default: host and process].")] = None,
     report_ms: Annotated[int, typer.Option(min=50, max=60_000, help="Milliseconds between two reports.")] = 500,
     log_level: Annotated[str, typer.Option(help="error, warn, info, debug or trace.")] = "warn",
@@ -143,7 +144,11 @@ def serve(
         control=None
         if control is None
         else ControlLink(
-            url=control, key=control_key, replica=replica or f"{gethostname()}-{os.getpid()}", report_ms=report_ms
+            url=control,
+            key=control_key,
+            replica=replica or f"{gethostname()}-{os.getpid()}",
+            report_ms=report_ms,
+            follow=follow,
         ),
         trust_pickle=trust_pickle,
         onnxruntime_library=onnxruntime_library(),

@@ -31,6 +31,7 @@ def up(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0 takes any.")] = 8090,
     data_host: Annotated[str, typer.Option(help="Address for predictions.")] = "127.0.0.1",
     data_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for predictions; 0 takes any.")] = 8080,
+    region: Annotated[str | None, typer.Option(envvar="FAIRLEAD_REGION", help="Where this data plane runs.")] = None,
     data_plane: Annotated[bool, typer.Option("--data-plane/--no-data-plane", help="Serve predictions too.")] = True,
     grace: Annotated[float, typer.Option(min=0, help="Seconds that requests may go on after SIGTERM.")] = 30.0,
     lease: Annotated[float, typer.Option(min=0.5, help="Seconds of silence after which a leader is replaced.")] = 10.0,
@@ -58,7 +59,12 @@ def up(
     except OSError as error:
         raise BadInputError(f"cannot make {folder}: {error.strerror}") from None
     plane = DataPlane(
-        folder=folder / "data-plane", host=data_host, port=data_port, grace_seconds=grace, trust_pickle=trust_pickle
+        folder=folder / "data-plane",
+        host=data_host,
+        port=data_port,
+        grace_seconds=grace,
+        trust_pickle=trust_pickle,
+        region=region,
     )
     settings = Settings(
         database_url=database_url or sqlite_url(folder),

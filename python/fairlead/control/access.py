@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,7 +19,8 @@ from fairlead.store.state import Transaction, keys
 
 PREFIX = "flk_"
 LOCAL = "local"
-RESERVED = {LOCAL, "mlflow", "control"}
+COMPANION = "data-plane"
+RESERVED = {LOCAL, COMPANION, "mlflow", "control"}
 """Actors that are no keys."""
 
 
@@ -41,6 +43,8 @@ def caller(request: Request, control: Annotated[Control, Depends(control_of)]) -
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     with control.database.read() as transaction:
         if scheme.lower() == "bearer" and key:
+            if hmac.compare_digest(key.strip().encode(), control.settings.companion_key.encode()):
+                return Actor(COMPANION, KeyRole.OPERATOR)
             record = keys.valid(transaction, digest(key.strip()))
             if record is not None:
                 return Actor(record.name, record.role)

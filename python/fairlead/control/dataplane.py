@@ -43,8 +43,9 @@ class Supervisor:
         self._port = plan.port
         self._process: Process | None = None
         self._generation = -1
+        self._control_url = ""
 
-    async def start(self) -> Addresses:
+    async def start(self, control_url: str) -> Addresses:
         """Start it with the newest snapshot and return once it answers; raises `FairleadError` where it does not."""
         snapshot = await self._newest()
         state = self._plan.folder
@@ -54,11 +55,20 @@ class Supervisor:
         command = ["serve", "--snapshot", str(file), "--log", str(state / "predictions"), "--json"]
         command += ["--host", self._plan.host, "--port", str(self._port), "--admin-port", "0"]
         command += ["--grace", str(self._plan.grace_seconds)]
+        self._control_url = control_url
+        command += ["--control", control_url, "--no-follow", "--replica", self._plan.replica]
+        command += ["--region", self._plan.region] if self._plan.region else []
         command += ["--trust-pickle"] if self._plan.trust_pickle else []
         # In a session of its own: Ctrl-C reaches it through us, and in order. Tied: it does not outlive us.
         tied = ["-m", "fairlead.tied", str(os.getpid()), sys.executable, "-m", "fairlead"]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, *tied, *command, stdin=asyncio.subprocess.DEVNULL, stdout=PIPE, start_new_session=True
+            sys.executable,
+            *tied,
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            start_new_session=True,
+            env={**os.environ, "FAIRLEAD_KEY": self._control.settings.companion_key},
         )
         addresses = await self._told(self._process)
         self._port = int(addresses.url.rpartition(":")[2])  # a port that was chosen for us stays
@@ -101,7 +111,7 @@ class Supervisor:
         while True:
             await asyncio.sleep(AGAIN_SECONDS)
             try:
-                return await self.start()
+                return await self.start(self._control_url)
             except FairleadError as error:
                 _log.error("the data plane does not start: %s", error.message)
 

@@ -67,7 +67,7 @@ async def _run(control: Control, listener: socket.socket, ready: Ready) -> int:
     supervisor = None
     if settings.data_plane is not None:
         supervisor = Supervisor(control, settings.data_plane)
-        told = await supervisor.start()
+        told = await supervisor.start(addresses["url"])
         addresses |= {"data_url": told.url, "data_admin_url": told.admin_url}
         companions.append(supervisor.supervise(told))
     config = uvicorn.Config(

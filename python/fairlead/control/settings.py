@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import uuid
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ class DataPlane:
     port: int = 8080
     grace_seconds: float = 30.0
     trust_pickle: bool = False
+    replica: str = field(default_factory=socket.gethostname)
+    """Its name in reports."""
+    region: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +56,8 @@ class Settings:
     holder: str = field(default_factory=_holder)
     """This process, in the leader lease."""
     data_plane: DataPlane | None = None
+    companion_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+    """What the data plane beside this process shows; nobody else ever learns it."""
 
     @property
     def on_loopback(self) -> bool:

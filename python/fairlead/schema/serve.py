@@ -52,6 +52,8 @@ class ControlLink(Document):
     """Name of this replica, unique among those that run."""
     report_ms: int = Field(default=500, ge=50, le=60_000)
     """Milliseconds between two reports of what was counted."""
+    follow: bool = True
+    """Apply the control plane's snapshots; False where somebody else brings them, and this is only told."""
 
 
 class ServeOptions(Document):

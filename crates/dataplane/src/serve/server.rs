@@ -93,7 +93,8 @@ pub fn serve(options: &ServeOptions, started: impl FnOnce(Started)) -> Result<bo
         let admin = tokio::net::TcpListener::from_std(admin_listener).map_err(|error| internal(&error))?;
         tokio::spawn(admin::serve(admin, Arc::clone(&house.state)));
         let accepting = tokio::spawn(accept(listener, house.doors(), options.limits.connections));
-        house.first_snapshot(&options.snapshot, options.control.is_some()).await?;
+        let follows = options.control.as_ref().is_some_and(|link| link.follow);
+        house.first_snapshot(&options.snapshot, follows).await?;
         if let Some(link) = &options.control {
             link::start(link, options.region.as_deref(), &house.state)?;
         }

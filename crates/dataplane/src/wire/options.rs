@@ -58,6 +58,7 @@ pub struct ControlLink {
     pub key: Option<Secret>,
     pub replica: String,
     pub report_ms: u64,
+    pub follow: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn link(url: &str) -> Result<Control> {
-        let json = serde_json::json!({"url": url, "key": "secret", "replica": "r", "report_ms": 250});
+        let json = serde_json::json!({"url": url, "key": "secret", "replica": "r", "report_ms": 250, "follow": true});
         Control::new(&serde_json::from_value(json).expect("link"))
     }
 

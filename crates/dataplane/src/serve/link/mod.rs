@@ -22,11 +22,13 @@ const POLL: Duration = Duration::from_secs(25);
 /// Shortest and longest pause after a failure.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-/// Checks the link's address, and starts following and reporting on the current runtime.
+/// Checks the link's address, and starts following (where it is wanted) and reporting on the current runtime.
 pub(super) fn start(link: &ControlLink, region: Option<&str>, state: &Arc<State>) -> Result<()> {
     let control = Arc::new(Control::new(link)?);
     let query = region.map(|region| format!("&region={}", call::percent_encoded(region))).unwrap_or_default();
-    tokio::spawn(follow(Arc::clone(&control), query, Arc::clone(state)));
+    if link.follow {
+        tokio::spawn(follow(Arc::clone(&control), query, Arc::clone(state)));
+    }
     let reporter = Reporter::new(link, region);
     let pace = Duration::from_millis(link.report_ms);
     tokio::spawn(report(control, reporter, pace, Arc::clone(state)));
