@@ -164,3 +164,13 @@ def test_a_folder_that_may_not_be_listed_is_a_log_error(log: Any, monkeypatch: p
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(LogError, match=r"cannot list .*: Permission denied"):
         find_segments(log.directory)
+
+
+def test_journals_are_no_segments(log: Any) -> None:
+    log.segment(log.batch(2), closed=False)
+    for name in ("7-1700000000.journal", "fraud/7-1700000000.journal", "odd.journal/x.journal"):
+        path = log.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"FLJRNL")
+    assert len(find_segments(log.directory)) == 1
+    assert rows_of(log.directory) == 2

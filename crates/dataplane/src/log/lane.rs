@@ -170,21 +170,26 @@ impl Lane {
     }
 
     fn put(&mut self, record: &RecordBatch, durable: bool, segments: &mut Segments) -> Result<u64, Fault> {
+        self.drop_broken(segments);
         let is_new = self.segment.is_none();
         let segment = match &mut self.segment {
             Some(segment) => segment,
             none => none.insert(segments.begin(&self.stream)?),
         };
-        let result = segment.commit(record, durable);
-        if let Some(broken) = self.segment.take_if(|segment| segment.is_broken()) {
-            segments.retire(broken);
-        }
+        let result = segment.commit(record, durable.then(|| segments.journal()));
+        self.drop_broken(segments);
         match result {
             // Somebody removed the file: go on in a new one.
             Err(Fault::Storage(error)) if error.kind() == std::io::ErrorKind::NotFound && !is_new => {
                 self.put(record, durable, segments)
             }
             result => result,
+        }
+    }
+
+    fn drop_broken(&mut self, segments: &Segments) {
+        if let Some(broken) = self.segment.take_if(|segment| segment.is_broken()) {
+            segments.retire(broken);
         }
     }
 

@@ -4,7 +4,9 @@
 //! its rows survive a power cut, after one sync for all that waited (group commit); any other is in the file at most
 //! `flush_ms` later. What cannot be written is kept and tried again; what never can is counted as lost and reported.
 
+mod claim;
 mod columns;
+mod journal;
 mod lane;
 mod names;
 mod queue;
@@ -115,6 +117,21 @@ pub struct Log {
     inner: Arc<Inner>,
 }
 
+/// What a log writes to.
+struct Files {
+    create: Opener,
+    journal: journal::Setup,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        let create = |directory: &Path, stem: &str| {
+            FileSink::create(directory, stem).map(|sink| Box::new(sink) as Box<dyn Sink>)
+        };
+        Self { create: Box::new(create), journal: journal::Setup::default() }
+    }
+}
+
 struct Inner {
     queue: Arc<Queue>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -125,12 +142,10 @@ impl Log {
     /// Makes the folder where it is missing, closes what dead processes left open in it, and starts the writer.
     /// `process` names this process in file names; two that share a folder need two names.
     pub fn open(options: &LogOptions, process: &str) -> io::Result<Self> {
-        let create: Opener =
-            Box::new(|directory, stem| FileSink::create(directory, stem).map(|sink| Box::new(sink) as Box<dyn Sink>));
-        Self::open_on(options, process, create)
+        Self::open_on(options, process, Files::default())
     }
 
-    fn open_on(options: &LogOptions, process: &str, create: Opener) -> io::Result<Self> {
+    fn open_on(options: &LogOptions, process: &str, files: Files) -> io::Result<Self> {
         if process.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the log needs a name for its process"));
         }
@@ -139,7 +154,7 @@ impl Log {
         let recovery = recovery::recover(directory)?;
         retention::apply_and_report(options);
         let queue = Arc::new(Queue::new(options.queue_rows));
-        let writer = Writer::new(options.clone(), names::safe(process), create, queue.clone())?;
+        let writer = Writer::new(options.clone(), names::safe(process), files, queue.clone())?;
         let writer = thread::Builder::new().name("log-writer".into()).spawn(move || writer.run())?;
         Ok(Self { inner: Arc::new(Inner { queue, writer: Mutex::new(Some(writer)), recovery }) })
     }

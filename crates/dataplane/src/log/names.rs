@@ -1,4 +1,5 @@
-//! Names of segment files: `BUNDLE12-yyyymmddThhmmss-PROCESS-N.arrow`, with `.open` at the end while one is written.
+//! Names of the log's files: segments are `BUNDLE12-yyyymmddThhmmss-PROCESS-N.arrow`, with `.open` at the end while one
+//! is written; a process's journal is `PROCESS.journal`.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,6 +9,9 @@ pub(super) const CLOSED: &str = ".arrow";
 /// How the name of a segment that is being written ends.
 pub(super) const OPEN: &str = ".arrow.open";
 
+/// How the name of a journal ends.
+const JOURNAL: &str = ".journal";
+
 const BUNDLE_DIGITS: usize = 12;
 const STAMP_LENGTH: usize = "yyyymmddThhmmss".len();
 
@@ -15,6 +19,23 @@ const STAMP_LENGTH: usize = "yyyymmddThhmmss".len();
 pub(super) fn stem(bundle: &str, time: SystemTime, process: &str, number: u64) -> String {
     let bundle = bundle.get(..BUNDLE_DIGITS).unwrap_or(bundle);
     format!("{bundle}-{}-{process}-{number}", stamp(time))
+}
+
+/// The name of a journal of `process`, which has more than one only where an earlier one could not be removed.
+pub(super) fn journal(process: &str, number: usize) -> String {
+    if number == 0 { format!("{process}{JOURNAL}") } else { format!("{process}~{number}{JOURNAL}") }
+}
+
+/// The process whose journal this is; `None` for any other file.
+pub(super) fn journal_process(path: &Path) -> Option<&str> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(JOURNAL)?;
+    Some(stem.split_once('~').map_or(stem, |(process, _)| process)) // no safe name has this character
+}
+
+/// Whether this is the name of an open segment of `process`, or may be.
+pub(super) fn is_open_of(path: &Path, process: &str) -> bool {
+    let stem = path.file_name().and_then(|name| name.to_str()?.strip_suffix(OPEN));
+    stem.and_then(|stem| stem.rsplit_once('-')).is_some_and(|(stem, _)| stem.ends_with(&format!("-{process}")))
 }
 
 /// `time` as `yyyymmddThhmmss` in UTC; text order is time order.
@@ -95,6 +116,20 @@ mod tests {
         for other in ["notes.arrow", "", "é.arrow", "abababababab-1970010XT00000-1.arrow"] {
             assert_eq!(closed_stamp(Path::new(other)), None, "{other}");
         }
+    }
+
+    #[test]
+    fn journals_and_open_segments_name_their_process() {
+        for number in [0, 7] {
+            let name = journal("p-1", number);
+            assert_eq!(journal_process(&Path::new("log").join(name)), Some("p-1"));
+        }
+        for other in ["notes", "x.arrow", "x.arrow.open", "x.journal.bak"] {
+            assert_eq!(journal_process(Path::new(other)), None, "{other}");
+        }
+        let open = format!("{}{OPEN}", stem(&"ab".repeat(32), at(0), "p-1", 7));
+        assert!(is_open_of(Path::new(&open), "p-1"));
+        assert!(!is_open_of(Path::new(&open), "p-2") && !is_open_of(Path::new("p-1-7.arrow"), "p-1"));
     }
 
     #[test]

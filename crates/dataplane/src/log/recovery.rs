@@ -1,8 +1,8 @@
-//! What a dead process left behind: each of its open segments is cut to its last whole message and closed.
+//! What a dead process left behind: its journal is replayed, then each of its open segments is cut to its last whole
+//! message and closed.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,12 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::{MessageHeader, root_as_message};
 use arrow_schema::ArrowError;
 
+use super::claim::{Claim, claim};
+use super::journal::replay;
 use super::names;
 use super::segment::{END_OF_STREAM, FileSink, Sink};
 
-/// What was done with the open segments of dead processes.
+/// What was done with the journals and open segments of dead processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
     /// Segments closed with the rows they had.
@@ -24,6 +26,10 @@ pub struct RecoveryReport {
     pub torn_bytes: u64,
     /// Files without a single whole row, removed.
     pub removed: u64,
+    /// Journals replayed and removed.
+    pub journals: u64,
+    /// Commits that were in a journal and not in their segments, written there.
+    pub replayed: u64,
     /// Files that could not be read or written; they are left as they are.
     pub failed: u64,
 }
@@ -38,10 +44,13 @@ enum Outcome {
     },
 }
 
-/// Closes every open segment under `directory` whose writer is dead. Fails only where the folder cannot be listed.
+/// Replays the journals of dead processes under `directory` and closes their open segments. Fails only where the folder
+/// cannot be listed.
 pub(super) fn recover(directory: &Path) -> io::Result<RecoveryReport> {
-    let mut report = RecoveryReport::default();
-    for path in left_open(directory)? {
+    let _alone = alone(directory);
+    let replay = replay(directory)?;
+    let mut report = RecoveryReport { replayed: replay.commits, failed: replay.failed, ..RecoveryReport::default() };
+    for path in left_open(directory)?.into_iter().filter(|path| !replay.is_lacking(path)) {
         match close(&path) {
             Ok(Outcome::Held) => {}
             Ok(Outcome::Removed) => {
@@ -60,7 +69,16 @@ pub(super) fn recover(directory: &Path) -> io::Result<RecoveryReport> {
             }
         }
     }
+    report.journals = replay.finish();
     Ok(report)
+}
+
+/// Waits for others that recover this folder: one of them may hold a journal, and its segments must not be closed by
+/// us before they have what it holds. Where folders cannot be locked (NFS) starts must not coincide.
+fn alone(directory: &Path) -> Option<File> {
+    let folder = File::open(directory).ok()?;
+    folder.lock().inspect_err(|error| tracing::debug!(%error, "the log's folder cannot be locked")).ok()?;
+    Some(folder)
 }
 
 fn left_open(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -80,19 +98,9 @@ fn left_open(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn close(path: &Path) -> io::Result<Outcome> {
-    let file = OpenOptions::new().read(true).append(true).open(path);
-    let mut file = match file {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Held),
-        other => other?,
+    let Claim::Ours(mut file) = claim(path, OpenOptions::new().read(true).append(true))? else {
+        return Ok(Outcome::Held);
     };
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Outcome::Held),
-        Err(TryLockError::Error(error)) => return Err(error),
-    }
-    if !is_at(&file, path) {
-        return Ok(Outcome::Held); // its writer, or another recovery, closed it between `open` and the lock
-    }
     let Content { end, rows, torn } = Content::of(&mut file)?;
     let missing = || io::Error::new(io::ErrorKind::InvalidInput, "not a segment's name");
     let mut sink = FileSink::adopt(file, path).ok_or_else(missing)?;
@@ -104,14 +112,6 @@ fn close(path: &Path) -> io::Result<Outcome> {
     sink.append(&END_OF_STREAM)?;
     sink.seal()?;
     Ok(Outcome::Closed { rows, torn })
-}
-
-/// Whether `path` still names `file`.
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
-        _ => false,
-    }
 }
 
 /// What of a file is worth keeping.

@@ -1,11 +1,13 @@
 //! Streams, batches and faulty disks for the tests of the log.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,9 +15,11 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_ipc::reader::StreamReader;
 use parking_lot::Mutex;
+use tempfile::TempDir;
 
-use super::segment::{FileSink, Opener, Sink};
-use super::{Batch, RowMeta, Stream, StreamSpec};
+use super::journal::{JournalFile, Make, Medium, Pages, Setup, Syncer};
+use super::segment::{FileSink, Sink};
+use super::{Batch, Files, Log, LogError, RowMeta, Stream, StreamSpec, names};
 use crate::tensor::{Data, Datatype, Tensor};
 use crate::wire::bundle::{FeatureSpec, FeatureType, TensorSpec};
 use crate::wire::options::LogOptions;
@@ -115,7 +119,30 @@ pub(super) fn batch(stream: &Arc<Stream>, ids: Range<u128>) -> Batch {
     batch_of(stream, ids.start, tensor(Datatype::Fp32, &[count, 2], ids.start as u64))
 }
 
-/// Every file under `directory`, by name.
+/// What a caller is told.
+pub(super) type Told = mpsc::Receiver<Result<(), LogError>>;
+
+pub(super) fn append(log: &Log, batch: Batch) {
+    log.append(batch).map_err(|(refused, _)| refused).expect("taken over");
+}
+
+/// `batch`, and what its caller will be told.
+pub(super) fn awaited(mut batch: Batch) -> (Batch, Told) {
+    let (tell, told) = mpsc::channel();
+    batch.on_durable = Some(Box::new(move |result| tell.send(result).expect("somebody listens")));
+    (batch, told)
+}
+
+pub(super) fn answer(told: &Told) -> Result<(), LogError> {
+    told.recv_timeout(Duration::from_secs(20)).expect("told")
+}
+
+/// A day: rows are written only because somebody waits for them, or because the log closes.
+pub(super) fn slow(directory: &Path) -> LogOptions {
+    LogOptions { flush_ms: 86_400_000, ..options(directory) }
+}
+
+/// Every file in a folder under `directory`, by name.
 pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = |path: &Path| fs::read_dir(path).expect("folder").map(|entry| entry.expect("entry").path());
     let mut found: Vec<PathBuf> = entries(directory).filter(|path| path.is_dir()).flat_map(|e| entries(&e)).collect();
@@ -160,36 +187,97 @@ pub(super) fn wait_until(condition: impl Fn() -> bool) {
 pub(super) struct Disk {
     /// Bytes that fit; a write beyond them is cut short, as on a full disk.
     pub(super) room: AtomicU64,
+    /// Syncs of segments fail.
     pub(super) sync_fails: AtomicBool,
+    /// Writes to journals fail.
+    pub(super) journal_fails: AtomicBool,
+    /// No journal can be made.
+    pub(super) journal_refused: AtomicBool,
     /// So many of the next writes panic.
     pub(super) panics: AtomicU64,
+    /// Of segments.
     pub(super) syncs: AtomicU64,
-    /// Syncs wait while this is held.
+    pub(super) journal_writes: AtomicU64,
+    /// Syncs of segments, and whatever changes a file's name, wait while this is held.
     pub(super) gate: Mutex<()>,
+    /// Writes to journals wait while this is held.
+    pub(super) journal_gate: Mutex<()>,
+    /// Bytes of each open segment that a sync has made durable.
+    durable: Mutex<HashMap<PathBuf, u64>>,
 }
 
 impl Disk {
     pub(super) fn new() -> Arc<Self> {
-        let (sync_fails, panics, syncs) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { room: AtomicU64::new(u64::MAX), sync_fails, panics, syncs, gate: Mutex::new(()) })
+        Arc::new(Self {
+            room: AtomicU64::new(u64::MAX),
+            sync_fails: AtomicBool::new(false),
+            journal_fails: AtomicBool::new(false),
+            journal_refused: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
+            syncs: AtomicU64::new(0),
+            journal_writes: AtomicU64::new(0),
+            gate: Mutex::new(()),
+            journal_gate: Mutex::new(()),
+            durable: Mutex::default(),
+        })
     }
 
     /// Real files with this disk's faults.
-    pub(super) fn opener(self: &Arc<Self>) -> Opener {
-        let disk = self.clone();
-        Box::new(move |directory, stem| {
+    pub(super) fn files(self: &Arc<Self>) -> Files {
+        self.files_with(1024 * 1024)
+    }
+
+    /// The same with a journal of two halves of `half` bytes; after one that failed the next is begun at once.
+    pub(super) fn files_with(self: &Arc<Self>, half: u64) -> Files {
+        let (disk, of_journal) = (self.clone(), self.clone());
+        let create = move |directory: &Path, stem: &str| {
             let file = FileSink::create(directory, stem)?;
-            Ok(Box::new(Faulty { file, disk: disk.clone() }) as Box<dyn Sink>)
-        })
+            let path = directory.join(format!("{stem}{}", names::OPEN));
+            Ok(Box::new(Faulty { file, path, disk: disk.clone() }) as Box<dyn Sink>)
+        };
+        let make: Make = Arc::new(move |directory: &Path, process: &str, half: u64| {
+            if of_journal.journal_refused.load(SeqCst) {
+                return Err(io::Error::new(ErrorKind::StorageFull, "disk full"));
+            }
+            let (file, layout) = JournalFile::create(directory, process, half)?;
+            Ok((Box::new(Faulty { file, path: PathBuf::new(), disk: of_journal.clone() }) as Box<dyn Medium>, layout))
+        });
+        Files { create: Box::new(create), journal: Setup { make, half, pause: Duration::ZERO } }
     }
 }
 
-struct Faulty {
-    file: FileSink,
+impl Disk {
+    /// What the folder holds after a power cut now: of open segments no more than was synced. To be called while nobody
+    /// waits for a commit.
+    pub(super) fn after_power_cut(&self, directory: &Path) -> TempDir {
+        let cut = tempfile::tempdir().expect("folder");
+        let _gate = self.gate.lock(); // no file is renamed or removed meanwhile
+        for entry in fs::read_dir(directory).expect("folder") {
+            let path = entry.expect("entry").path();
+            if path.is_file() {
+                fs::copy(&path, cut.path().join(path.file_name().expect("name"))).expect("copy");
+            }
+        }
+        for path in files(directory) {
+            let copy = cut.path().join(path.strip_prefix(directory).expect("prefix"));
+            fs::create_dir_all(copy.parent().expect("parent")).expect("folder");
+            fs::copy(&path, &copy).expect("copy");
+            if !is_closed(&path) {
+                let durable = self.durable.lock().get(&path).copied().unwrap_or(0);
+                fs::OpenOptions::new().write(true).open(&copy).expect("file").set_len(durable).expect("cut");
+            }
+        }
+        cut
+    }
+}
+
+struct Faulty<F> {
+    file: F,
+    path: PathBuf,
     disk: Arc<Disk>,
 }
 
-impl Sink for Faulty {
+impl Sink for Faulty<FileSink> {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let panics = self.disk.panics.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
         assert!(panics.is_err(), "a fault of the writer");
@@ -203,17 +291,39 @@ impl Sink for Faulty {
         self.file.truncate(length)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        drop(self.disk.gate.lock());
-        self.disk.syncs.fetch_add(1, SeqCst);
-        if self.disk.sync_fails.load(SeqCst) { Err(io::Error::other("sync failed")) } else { self.file.sync() }
+    fn syncer(&self) -> io::Result<Syncer> {
+        let (disk, path, sync) = (self.disk.clone(), self.path.clone(), self.file.syncer()?);
+        Ok(Box::new(move || {
+            let _gate = disk.gate.lock();
+            disk.syncs.fetch_add(1, SeqCst);
+            if disk.sync_fails.load(SeqCst) {
+                return Err(io::Error::other("sync failed"));
+            }
+            let length = fs::metadata(&path).map_or(0, |meta| meta.len());
+            sync().inspect(|()| _ = disk.durable.lock().insert(path.clone(), length))
+        }))
     }
 
     fn seal(&mut self) -> io::Result<()> {
+        let _gate = self.disk.gate.lock();
         self.file.seal()
     }
 
     fn remove(&mut self) -> io::Result<()> {
+        self.file.remove()
+    }
+}
+
+impl Medium for Faulty<JournalFile> {
+    fn write(&mut self, pages: &Pages, offset: u64) -> io::Result<()> {
+        drop(self.disk.journal_gate.lock());
+        self.disk.journal_writes.fetch_add(1, SeqCst);
+        self.file.write(pages, offset)?; // it may have got there, whatever is said
+        if self.disk.journal_fails.load(SeqCst) { Err(io::Error::other("write failed")) } else { Ok(()) }
+    }
+
+    fn remove(&mut self) -> io::Result<()> {
+        let _gate = self.disk.gate.lock();
         self.file.remove()
     }
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::RecordBatch;
@@ -11,6 +12,7 @@ use arrow_ipc::MetadataVersion;
 use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, SchemaRef};
 
+use super::journal::{Debt, Journal, Syncer};
 use super::names;
 
 /// End of an Arrow IPC stream: a continuation marker and a length of zero.
@@ -22,8 +24,8 @@ pub(super) trait Sink: Send {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Cuts the content to `length` bytes.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
-    /// Returns when what was appended survives a power cut.
-    fn sync(&mut self) -> io::Result<()>;
+    /// What makes all that was appended survive a power cut.
+    fn syncer(&self) -> io::Result<Syncer>;
     /// Makes the content durable and gives it its final name.
     fn seal(&mut self) -> io::Result<()>;
     /// Removes it.
@@ -85,8 +87,9 @@ impl Sink for FileSink {
         self.file.set_len(length)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+    fn syncer(&self) -> io::Result<Syncer> {
+        let file = self.file.try_clone()?;
+        Ok(Box::new(move || file.sync_data()))
     }
 
     fn seal(&mut self) -> io::Result<()> {
@@ -100,7 +103,8 @@ impl Sink for FileSink {
     }
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
+/// Makes the names in a folder survive a power cut.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -120,15 +124,20 @@ pub(super) struct Segment {
     encoder: StreamWriter<Vec<u8>>,
     /// Bytes of whole commits.
     length: u64,
+    /// So many of them survive a power cut, by the segment itself or by the journal.
+    safe: u64,
+    debt: Arc<Debt>,
     opened: Instant,
     /// The sink's content is not known to be `length` bytes of commits.
     broken: bool,
 }
 
 impl Segment {
-    pub(super) fn new(sink: Box<dyn Sink>, schema: SchemaRef) -> Result<Self, Fault> {
+    /// An empty segment; `path` is that of the sink's file, relative to the log's folder.
+    pub(super) fn new(sink: Box<dyn Sink>, path: String, schema: SchemaRef) -> Result<Self, Fault> {
         let encoder = encoder(&schema).map_err(Fault::Rows)?;
-        Ok(Self { sink, schema, encoder, length: 0, opened: Instant::now(), broken: false })
+        let debt = Arc::new(Debt::new(path, sink.syncer().map_err(Fault::Storage)?));
+        Ok(Self { sink, schema, encoder, length: 0, safe: 0, debt, opened: Instant::now(), broken: false })
     }
 
     /// Bytes of whole commits.
@@ -140,20 +149,22 @@ impl Segment {
         self.opened
     }
 
-    /// True where a new segment must be begun, because this one's content could not be put right.
+    /// True where a new segment must be begun, because this one's content could not be put right or made durable.
     pub(super) fn is_broken(&self) -> bool {
-        self.broken
+        self.broken || self.debt.is_failed()
     }
 
-    /// Adds `batch` whole or not at all; when it returns with `durable`, it survives a power cut. Gives the bytes added.
-    pub(super) fn commit(&mut self, batch: &RecordBatch, durable: bool) -> Result<u64, Fault> {
+    /// Adds `batch` whole or not at all; when it returns with a `journal`, it survives a power cut. Gives the bytes
+    /// added.
+    pub(super) fn commit(&mut self, batch: &RecordBatch, journal: Option<&mut Journal>) -> Result<u64, Fault> {
         if let Err(error) = self.encoder.write(batch) {
             self.distrust();
             return Err(Fault::Rows(error));
         }
         let bytes = self.encoder.get_ref();
         let added = bytes.len() as u64;
-        let written = self.sink.append(bytes).and_then(|()| if durable { self.sync() } else { Ok(()) });
+        let appended = self.sink.append(bytes);
+        let written = appended.and_then(|()| journal.map_or(Ok(()), |journal| self.make_safe(journal)));
         if let Err(error) = written {
             // A file that was removed will not come back: begin another.
             self.broken |= error.kind() == io::ErrorKind::NotFound;
@@ -166,10 +177,17 @@ impl Segment {
         Ok(added)
     }
 
-    /// After a failed sync the system may drop what it could not write and report success next time: never trust the
-    /// file again.
-    fn sync(&mut self) -> io::Result<()> {
-        self.sink.sync().inspect_err(|_| self.broken = true)
+    /// Makes what the encoder holds, and has been appended, survive a power cut. The journal can do that only where all
+    /// before it is safe already: it knows nothing of rows that nobody waited for.
+    fn make_safe(&mut self, journal: &mut Journal) -> io::Result<()> {
+        let bytes = self.encoder.get_ref();
+        if self.safe != self.length || !journal.record(&self.debt, self.length, bytes) {
+            // After a failed sync the system may drop what it could not write and report success next time: never
+            // trust the file again.
+            self.debt.pay().inspect_err(|_| self.broken = true)?;
+        }
+        self.safe = self.length + self.encoder.get_ref().len() as u64;
+        Ok(())
     }
 
     /// To be called where a commit ended in a way that leaves the encoder's state unknown, such as a panic.
@@ -205,7 +223,7 @@ impl Segment {
             // The end marker is optional in the format; a part of one is not.
             self.sink.truncate(self.length)?;
         }
-        self.sink.seal().map(|()| true)
+        self.debt.settle(|| self.sink.seal()).map(|()| true)
     }
 }
 

@@ -9,10 +9,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
+use super::journal::Journal;
 use super::queue::Queue;
 use super::segment::{Fault, Opener, Segment};
 use super::stream::Stream;
-use super::{names, retention};
+use super::{Files, names, retention};
 use crate::wire::options::LogOptions;
 
 /// Names tried for one segment before giving up; a second try is already rare.
@@ -23,6 +24,7 @@ pub(super) struct Segments {
     options: LogOptions,
     process: String,
     create: Opener,
+    journal: Journal,
     number: u64,
     to_close: Sender<Segment>,
     closer: JoinHandle<()>,
@@ -30,12 +32,13 @@ pub(super) struct Segments {
 
 impl Segments {
     /// Starts the closing thread. `process` goes into file names as it is.
-    pub(super) fn new(options: LogOptions, process: String, create: Opener, queue: Arc<Queue>) -> io::Result<Self> {
+    pub(super) fn new(options: LogOptions, process: String, files: Files, queue: Arc<Queue>) -> io::Result<Self> {
         let (to_close, closing) = mpsc::channel();
+        let journal = Journal::new(files.journal, Path::new(&options.directory), &process, queue.clone());
         let of_closer = options.clone();
         let closer =
             thread::Builder::new().name("log-closer".into()).spawn(move || close_all(&closing, &of_closer, &queue))?;
-        Ok(Self { options, process, create, number: 0, to_close, closer })
+        Ok(Self { options, process, create: files.create, journal, number: 0, to_close, closer })
     }
 
     /// A new, empty segment of `stream`.
@@ -46,13 +49,21 @@ impl Segments {
             let stem = names::stem(&spec.bundle, SystemTime::now(), &self.process, self.number);
             self.number += 1;
             match (self.create)(&directory, &stem) {
-                Ok(sink) => return Segment::new(sink, stream.schema().clone()),
+                Ok(sink) => {
+                    let path = format!("{}/{stem}{}", spec.endpoint, names::OPEN);
+                    return Segment::new(sink, path, stream.schema().clone());
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Fault::Storage(error)),
             }
         }
         let text = format!("{NAMES_TRIED} names are taken in {}", directory.display());
         Err(Fault::Storage(io::Error::new(io::ErrorKind::AlreadyExists, text)))
+    }
+
+    /// Where commits go that somebody waits for.
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        &mut self.journal
     }
 
     /// Whether `segment` is as large or as old as it may get.
@@ -68,12 +79,13 @@ impl Segments {
         }
     }
 
-    /// Returns when all retired segments are closed.
+    /// Returns when all retired segments are closed and the journal is gone.
     pub(super) fn finish(self) {
         drop(self.to_close);
         if self.closer.join().is_err() {
             tracing::error!("the closer of log segments ended by a panic");
         }
+        self.journal.finish();
     }
 }
 

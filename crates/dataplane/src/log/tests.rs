@@ -1,7 +1,6 @@
 //! What the log as a whole promises.
 
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc;
@@ -12,11 +11,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int8Type;
 use tempfile::TempDir;
 
-use super::samples::{Disk, batch, files, ids, ids_of, is_closed, options, read, stream, wait_until};
-use super::{Batch, Log, LogError, RecoveryReport, Refused, Stream};
+use super::samples::{
+    Disk, Told, answer, append, awaited, batch, files, ids, ids_of, is_closed, options, read, slow, stream, wait_until,
+};
+use super::{Log, LogError, RecoveryReport, Refused, Stream};
 use crate::wire::options::LogOptions;
-
-type Told = mpsc::Receiver<Result<(), LogError>>;
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("folder")
@@ -24,26 +23,6 @@ fn folder() -> TempDir {
 
 fn open(options: &LogOptions) -> Log {
     Log::open(options, "test").expect("log")
-}
-
-fn append(log: &Log, batch: Batch) {
-    log.append(batch).map_err(|(refused, _)| refused).expect("taken over");
-}
-
-/// `batch`, and what its caller will be told.
-fn awaited(mut batch: Batch) -> (Batch, Told) {
-    let (tell, told) = mpsc::channel();
-    batch.on_durable = Some(Box::new(move |result| tell.send(result).expect("somebody listens")));
-    (batch, told)
-}
-
-fn answer(told: &Told) -> Result<(), LogError> {
-    told.recv_timeout(Duration::from_secs(20)).expect("told")
-}
-
-/// A day: rows are written only because somebody waits for them, or because the log closes.
-fn slow(directory: &Path) -> LogOptions {
-    LogOptions { flush_ms: 86_400_000, ..options(directory) }
 }
 
 #[test]
@@ -109,9 +88,9 @@ fn a_caller_is_told_only_when_its_rows_can_be_read() {
 fn those_who_wait_together_share_a_sync() {
     let folder = folder();
     let disk = Disk::new();
-    let log = Log::open_on(&slow(folder.path()), "test", disk.opener()).expect("log");
+    let log = Log::open_on(&slow(folder.path()), "test", disk.files()).expect("log");
     let stream = stream("fraud");
-    let gate = disk.gate.lock();
+    let gate = (disk.gate.lock(), disk.journal_gate.lock());
     let appenders: Vec<_> = (0..16)
         .map(|n| {
             let (log, stream) = (log.clone(), stream.clone());
@@ -135,7 +114,8 @@ fn those_who_wait_together_share_a_sync() {
     for appender in appenders {
         appender.join().expect("appender");
     }
-    assert!(disk.syncs.load(SeqCst) <= 3, "{} syncs for 320 appends", disk.syncs.load(SeqCst));
+    let syncs = disk.syncs.load(SeqCst) + disk.journal_writes.load(SeqCst);
+    assert!(syncs <= 3, "{syncs} syncs for 320 appends");
     let expected: Vec<u128> = (0..16).flat_map(|n| n * 1_000..n * 1_000 + 40).collect();
     assert_eq!(ids(folder.path()), expected);
 }
@@ -201,7 +181,7 @@ fn variants_have_segments_of_their_own() {
 fn a_full_disk_refuses_those_who_wait_and_keeps_the_others() {
     let folder = folder();
     let disk = Disk::new();
-    let log = Log::open_on(&options(folder.path()), "test", disk.opener()).expect("log");
+    let log = Log::open_on(&options(folder.path()), "test", disk.files()).expect("log");
     let stream = stream("fraud");
     append(&log, batch(&stream, 0..10));
     wait_until(|| log.status().written_rows == 10);
@@ -231,7 +211,7 @@ fn buffered_rows_are_tried_again_without_anybody_asking() {
     let folder = folder();
     let disk = Disk::new();
     disk.room.store(0, SeqCst);
-    let log = Log::open_on(&options(folder.path()), "test", disk.opener()).expect("log");
+    let log = Log::open_on(&options(folder.path()), "test", disk.files()).expect("log");
     append(&log, batch(&stream("fraud"), 0..10));
     wait_until(|| log.status().failing);
     disk.room.store(u64::MAX, SeqCst);
@@ -246,7 +226,7 @@ fn a_full_queue_refuses_and_says_why() {
     let folder = folder();
     let disk = Disk::new();
     let small = LogOptions { queue_rows: 10, ..slow(folder.path()) };
-    let log = Log::open_on(&small, "test", disk.opener()).expect("log");
+    let log = Log::open_on(&small, "test", disk.files()).expect("log");
     let stream = stream("fraud");
     assert!(log.has_room(1_000), "an empty queue takes anything");
     append(&log, batch(&stream, 0..8));
@@ -270,10 +250,11 @@ fn a_full_queue_refuses_and_says_why() {
 fn after_a_failed_sync_the_file_is_not_trusted_again() {
     let folder = folder();
     let disk = Disk::new();
-    let log = Log::open_on(&slow(folder.path()), "test", disk.opener()).expect("log");
+    let log = Log::open_on(&slow(folder.path()), "test", disk.files()).expect("log");
     let stream = stream("fraud");
     for (at, fails) in [(0, false), (1, true), (2, false)] {
         disk.sync_fails.store(fails, SeqCst);
+        disk.journal_fails.store(fails, SeqCst);
         let (batch, told) = awaited(batch(&stream, at..at + 1));
         append(&log, batch);
         assert_eq!(answer(&told).is_err(), fails);
@@ -305,7 +286,7 @@ fn a_removed_folder_is_made_again() {
 fn rows_that_cannot_be_written_do_not_take_others_with_them() {
     let folder = folder();
     let disk = Disk::new();
-    let log = Log::open_on(&slow(folder.path()), "test", disk.opener()).expect("log");
+    let log = Log::open_on(&slow(folder.path()), "test", disk.files()).expect("log");
     let stream = stream("fraud");
     disk.panics.store(2, SeqCst); // all three together, then the first alone
     append(&log, batch(&stream, 0..1));
@@ -331,7 +312,7 @@ fn rows_that_cannot_be_written_do_not_take_others_with_them() {
 fn close_tries_once_more_whatever_the_pause() {
     let folder = folder();
     let disk = Disk::new();
-    let log = Log::open_on(&slow(folder.path()), "test", disk.opener()).expect("log");
+    let log = Log::open_on(&slow(folder.path()), "test", disk.files()).expect("log");
     let stream = stream("fraud");
     disk.room.store(0, SeqCst);
     append(&log, batch(&stream, 0..3));

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use super::Files;
 use super::lane::Lane;
 use super::queue::{Entry, Queue};
-use super::segment::Opener;
 use super::segments::Segments;
 use crate::wire::options::LogOptions;
 
@@ -21,9 +21,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(options: LogOptions, process: String, create: Opener, queue: Arc<Queue>) -> io::Result<Self> {
+    pub(super) fn new(options: LogOptions, process: String, files: Files, queue: Arc<Queue>) -> io::Result<Self> {
         let flush = Duration::from_millis(options.flush_ms);
-        let segments = Segments::new(options, process, create, queue.clone())?;
+        let segments = Segments::new(options, process, files, queue.clone())?;
         Ok(Self { queue, segments, lanes: Vec::new(), flush })
     }
 
