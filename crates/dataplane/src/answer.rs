@@ -231,7 +231,7 @@ impl Answerer {
         call: &Call<'_>,
         mut parsed: Parsed,
     ) -> Result<(&'p Core, Answered)> {
-        if let Some(unit) = call.unit.filter(|_| parsed.units.is_empty()) {
+        if let Some(unit) = call.unit.filter(|_| parsed.units.iter().all(Option::is_none)) {
             parsed.units = vec![Some(unit.into()); parsed.rows];
         }
         let Some(routing) = &seat.endpoint.routing else {
