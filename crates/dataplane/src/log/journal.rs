@@ -1,9 +1,9 @@
 //! The journal of the commits that somebody waits for.
 //!
 //! A segment grows, so each sync of it also waits for the file system to note its new length. The journal is a file
-//! that never changes but in its data: a commit is appended to its segment, written over the journal's next pages,
-//! and acknowledged after a sync of the journal alone. Should the power fail, the next start copies from the journal
-//! what the segments lack (`replay`).
+//! that never changes but in its data: a commit is appended to its segment, written over the journal's next pages, and
+//! acknowledged when these are on the disk. Should the power fail, the next start copies from the journal what the
+//! segments lack (`replay`).
 //!
 //! The file has two halves. When one is full the other takes over, and a thread makes durable what the segments of
 //! the full one owe; then it is free again. Whatever goes wrong with the journal, `record` says no, and the caller
@@ -29,6 +29,7 @@ use record::{Layout, PAGE, Record};
 
 pub(super) use debt::{Debt, Syncer};
 pub(super) use file::{JournalFile, Medium};
+pub(super) use record::Pages;
 pub(super) use replay::replay;
 
 /// Bytes of a half.
@@ -63,8 +64,8 @@ pub(super) struct Journal {
     process: String,
     queue: Arc<Queue>,
     state: State,
-    /// The record in work; its memory is kept.
-    buffer: Vec<u8>,
+    /// The record in work; their memory is kept.
+    pages: Pages,
 }
 
 enum State {
@@ -88,7 +89,7 @@ type Wreck = (Box<dyn Medium>, Vec<Arc<Debt>>);
 impl Journal {
     pub(super) fn new(setup: Setup, directory: &Path, process: &str, queue: Arc<Queue>) -> Self {
         let (directory, process) = (directory.to_path_buf(), process.to_owned());
-        Self { setup, directory, process, queue, state: State::Absent(Instant::now()), buffer: Vec::new() }
+        Self { setup, directory, process, queue, state: State::Absent(Instant::now()), pages: Pages::default() }
     }
 
     /// Writes `bytes`, which have been appended to the segment of `debt` at `offset`; when it gives true, they survive
@@ -96,7 +97,7 @@ impl Journal {
     pub(super) fn record(&mut self, debt: &Arc<Debt>, offset: u64, bytes: &[u8]) -> bool {
         self.hear();
         match &mut self.state {
-            State::Ready(keeper, book) => match book.write(keeper, debt, (offset, bytes), &mut self.buffer) {
+            State::Ready(keeper, book) => match book.write(keeper, debt, (offset, bytes), &mut self.pages) {
                 Ok(recorded) => recorded,
                 Err(error) => {
                     tracing::warn!(%error, "the log's journal is given up; segments are synced instead");
@@ -225,18 +226,19 @@ impl Book {
         keeper: &Keeper,
         debt: &Arc<Debt>,
         (offset, bytes): (u64, &[u8]),
-        buffer: &mut Vec<u8>,
+        pages: &mut Pages,
     ) -> io::Result<bool> {
         let record = Record { seq: self.seq, offset, path: debt.path(), bytes };
         let size = record.size().map_or(u64::MAX, |size| size as u64);
         if size > self.layout.half || size > self.layout.half - self.used && !self.turn(keeper) {
             return Ok(false);
         }
-        record.encode(self.layout.salt, buffer);
+        record.encode(self.layout.salt, pages);
         let at = self.layout.range(self.half).start + self.used;
-        if let Err(error) = self.medium.write_at(buffer, at).and_then(|()| self.medium.sync()) {
+        if let Err(error) = self.medium.write(pages, at) {
             // Perhaps it is there all the same, and its commit will be refused: better if no start ever finds it.
-            let _ = self.medium.write_at(&[0; PAGE], at);
+            pages.put(&[&[0; PAGE]]);
+            let _ = self.medium.write(pages, at);
             return Err(error);
         }
         self.seq += 1;

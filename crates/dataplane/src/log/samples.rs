@@ -17,7 +17,7 @@ use arrow_ipc::reader::StreamReader;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use super::journal::{JournalFile, Make, Medium, Setup, Syncer};
+use super::journal::{JournalFile, Make, Medium, Pages, Setup, Syncer};
 use super::segment::{FileSink, Sink};
 use super::{Batch, Files, Log, LogError, RowMeta, Stream, StreamSpec, names};
 use crate::tensor::{Data, Datatype, Tensor};
@@ -189,7 +189,7 @@ pub(super) struct Disk {
     pub(super) room: AtomicU64,
     /// Syncs of segments fail.
     pub(super) sync_fails: AtomicBool,
-    /// Syncs of journals fail.
+    /// Writes to journals fail.
     pub(super) journal_fails: AtomicBool,
     /// No journal can be made.
     pub(super) journal_refused: AtomicBool,
@@ -197,10 +197,10 @@ pub(super) struct Disk {
     pub(super) panics: AtomicU64,
     /// Of segments.
     pub(super) syncs: AtomicU64,
-    pub(super) journal_syncs: AtomicU64,
-    /// Syncs of segments wait while this is held.
+    pub(super) journal_writes: AtomicU64,
+    /// Syncs of segments, and whatever changes a file's name, wait while this is held.
     pub(super) gate: Mutex<()>,
-    /// Syncs of journals wait while this is held.
+    /// Writes to journals wait while this is held.
     pub(super) journal_gate: Mutex<()>,
     /// Bytes of each open segment that a sync has made durable.
     durable: Mutex<HashMap<PathBuf, u64>>,
@@ -215,7 +215,7 @@ impl Disk {
             journal_refused: AtomicBool::new(false),
             panics: AtomicU64::new(0),
             syncs: AtomicU64::new(0),
-            journal_syncs: AtomicU64::new(0),
+            journal_writes: AtomicU64::new(0),
             gate: Mutex::new(()),
             journal_gate: Mutex::new(()),
             durable: Mutex::default(),
@@ -251,7 +251,7 @@ impl Disk {
     /// waits for a commit.
     pub(super) fn after_power_cut(&self, directory: &Path) -> TempDir {
         let cut = tempfile::tempdir().expect("folder");
-        let _no_file_is_renamed = self.gate.lock();
+        let _gate = self.gate.lock(); // no file is renamed or removed meanwhile
         for entry in fs::read_dir(directory).expect("folder") {
             let path = entry.expect("entry").path();
             if path.is_file() {
@@ -294,7 +294,7 @@ impl Sink for Faulty<FileSink> {
     fn syncer(&self) -> io::Result<Syncer> {
         let (disk, path, sync) = (self.disk.clone(), self.path.clone(), self.file.syncer()?);
         Ok(Box::new(move || {
-            drop(disk.gate.lock());
+            let _gate = disk.gate.lock();
             disk.syncs.fetch_add(1, SeqCst);
             if disk.sync_fails.load(SeqCst) {
                 return Err(io::Error::other("sync failed"));
@@ -305,7 +305,7 @@ impl Sink for Faulty<FileSink> {
     }
 
     fn seal(&mut self) -> io::Result<()> {
-        drop(self.disk.gate.lock());
+        let _gate = self.disk.gate.lock();
         self.file.seal()
     }
 
@@ -315,17 +315,15 @@ impl Sink for Faulty<FileSink> {
 }
 
 impl Medium for Faulty<JournalFile> {
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.file.write_at(bytes, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
+    fn write(&mut self, pages: &Pages, offset: u64) -> io::Result<()> {
         drop(self.disk.journal_gate.lock());
-        self.disk.journal_syncs.fetch_add(1, SeqCst);
-        if self.disk.journal_fails.load(SeqCst) { Err(io::Error::other("sync failed")) } else { self.file.sync() }
+        self.disk.journal_writes.fetch_add(1, SeqCst);
+        self.file.write(pages, offset)?; // it may have got there, whatever is said
+        if self.disk.journal_fails.load(SeqCst) { Err(io::Error::other("write failed")) } else { Ok(()) }
     }
 
     fn remove(&mut self) -> io::Result<()> {
+        let _gate = self.disk.gate.lock();
         self.file.remove()
     }
 }

@@ -114,7 +114,7 @@ fn those_who_wait_together_share_a_sync() {
     for appender in appenders {
         appender.join().expect("appender");
     }
-    let syncs = disk.syncs.load(SeqCst) + disk.journal_syncs.load(SeqCst);
+    let syncs = disk.syncs.load(SeqCst) + disk.journal_writes.load(SeqCst);
     assert!(syncs <= 3, "{syncs} syncs for 320 appends");
     let expected: Vec<u128> = (0..16).flat_map(|n| n * 1_000..n * 1_000 + 40).collect();
     assert_eq!(ids(folder.path()), expected);

@@ -10,12 +10,41 @@ use super::super::names;
 
 /// Records begin at multiples of this: the unit in which the system writes.
 pub(super) const PAGE: usize = 4096;
+/// Bytes of memory kept from one record to the next.
+const KEPT_MEMORY: usize = 1024 * 1024;
 const FILE_MAGIC: [u8; 8] = *b"FLJRNL\0\x01";
 const RECORD_MAGIC: [u8; 4] = *b"FLjr";
 /// Bytes of the magic and the checksum, which the checksum does not cover.
 const UNCHECKED: usize = 8;
 /// Bytes of a record before its path.
 const HEADER: usize = UNCHECKED + size_of::<u64>() * 3 + size_of::<u32>() + size_of::<u16>();
+
+/// Memory for whole pages, aligned to pages as well: the system asks for that where a write is to pass its cache.
+#[derive(Default)]
+pub(in super::super) struct Pages {
+    memory: Vec<u8>,
+    start: usize,
+}
+
+impl Pages {
+    /// Puts `parts` one after the other, and zeros up to the end of the page, in place of what is there.
+    pub(super) fn put(&mut self, parts: &[&[u8]]) {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>().next_multiple_of(PAGE);
+        self.memory.clear();
+        self.memory.shrink_to(KEPT_MEMORY);
+        self.memory.reserve(PAGE + length); // from here on it stays where it is
+        self.start = self.memory.as_ptr().align_offset(PAGE).min(PAGE);
+        self.memory.resize(self.start, 0);
+        for part in parts {
+            self.memory.extend(*part);
+        }
+        self.memory.resize(self.start + length, 0);
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.memory[self.start..]
+    }
+}
 
 /// How a journal's file is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +62,12 @@ impl Layout {
         start..start.saturating_add(self.half)
     }
 
-    /// The file's first page.
+    /// How the file's first page begins.
     pub(super) fn encode(self) -> Vec<u8> {
         let mut page = FILE_MAGIC.to_vec();
         page.extend(self.half.to_le_bytes());
         page.extend(self.salt.to_le_bytes());
         page.extend(crc32fast::hash(&page).to_le_bytes());
-        page.resize(PAGE, 0);
         page
     }
 
@@ -73,21 +101,16 @@ impl<'a> Record<'a> {
         fits.then(|| (HEADER + self.path.len() + self.bytes.len()).next_multiple_of(PAGE))
     }
 
-    /// Puts the record, padded to whole pages, in place of what `buffer` holds.
-    pub(super) fn encode(&self, salt: u64, buffer: &mut Vec<u8>) {
-        buffer.clear();
-        buffer.extend(RECORD_MAGIC);
-        buffer.extend([0; size_of::<u32>()]);
-        buffer.extend(salt.to_le_bytes());
-        buffer.extend(self.seq.to_le_bytes());
-        buffer.extend(self.offset.to_le_bytes());
-        buffer.extend((self.bytes.len() as u32).to_le_bytes());
-        buffer.extend((self.path.len() as u16).to_le_bytes());
-        buffer.extend(self.path.as_bytes());
-        buffer.extend(self.bytes);
-        let crc = crc32fast::hash(&buffer[UNCHECKED..]);
-        buffer[RECORD_MAGIC.len()..UNCHECKED].copy_from_slice(&crc.to_le_bytes());
-        buffer.resize(buffer.len().next_multiple_of(PAGE), 0);
+    /// Puts the record in place of what `pages` hold.
+    pub(super) fn encode(&self, salt: u64, pages: &mut Pages) {
+        let (length, path) = (self.bytes.len() as u32, self.path.len() as u16);
+        let numbers = [salt, self.seq, self.offset].map(u64::to_le_bytes);
+        let checked = [numbers.as_flattened(), &length.to_le_bytes(), &path.to_le_bytes()];
+        let rest = [self.path.as_bytes(), self.bytes];
+        let mut crc = crc32fast::Hasher::new();
+        checked.iter().chain(&rest).for_each(|part| crc.update(part));
+        let crc = crc.finalize().to_le_bytes();
+        pages.put(&[&RECORD_MAGIC, &crc, checked[0], checked[1], checked[2], rest[0], rest[1]]);
     }
 
     /// The record at the start of `input`, if a whole one of this journal is there.
@@ -150,9 +173,11 @@ mod tests {
     use super::*;
 
     fn encoded(record: &Record, salt: u64) -> Vec<u8> {
-        let mut buffer = vec![7; 3]; // what a buffer held before does not matter
-        record.encode(salt, &mut buffer);
-        buffer
+        let mut pages = Pages::default();
+        pages.put(&[&[7; PAGE + 1]]); // what they held before does not matter
+        record.encode(salt, &mut pages);
+        assert_eq!(pages.bytes().as_ptr().align_offset(PAGE), 0);
+        pages.bytes().to_vec()
     }
 
     proptest! {

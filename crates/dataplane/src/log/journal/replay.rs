@@ -159,7 +159,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::super::super::recovery::{RecoveryReport, recover};
-    use super::super::record::PAGE;
+    use super::super::record::{PAGE, Pages};
     use super::*;
 
     const LAYOUT: Layout = Layout { half: 4 * PAGE as u64, salt: 5 };
@@ -172,9 +172,9 @@ mod tests {
         for (half, records) in halves.iter().enumerate() {
             content.resize(LAYOUT.range(half).start as usize, 0);
             for record in *records {
-                let mut bytes = Vec::new();
-                record.encode(LAYOUT.salt, &mut bytes);
-                content.extend(bytes);
+                let mut pages = Pages::default();
+                record.encode(LAYOUT.salt, &mut pages);
+                content.extend(pages.bytes());
             }
         }
         content.resize(LAYOUT.range(1).end as usize, 0);

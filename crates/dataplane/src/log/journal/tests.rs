@@ -47,16 +47,16 @@ impl Scene {
     }
 
     fn until_journaled(&mut self) {
-        let before = self.syncs();
+        let before = self.writes();
         wait_until(|| self.log.status().queued_rows == 0);
-        while self.syncs() == before {
+        while self.writes() == before {
             self.commit(1).expect("acknowledged");
         }
     }
 
-    /// Syncs of journals.
-    fn syncs(&self) -> u64 {
-        self.disk.journal_syncs.load(SeqCst)
+    /// Writes to journals.
+    fn writes(&self) -> u64 {
+        self.disk.journal_writes.load(SeqCst)
     }
 
     fn ids(&mut self, rows: u128) -> Range<u128> {
@@ -106,15 +106,15 @@ fn cut(path: &Path, length: u64) {
 }
 
 #[test]
-fn an_acknowledged_commit_syncs_nothing_but_the_journal() {
+fn an_acknowledged_commit_waits_for_nothing_but_the_journal() {
     let mut scene = Scene::journaled(1 << 20);
-    let before = (scene.syncs(), scene.disk.syncs.load(SeqCst));
+    let before = (scene.writes(), scene.disk.syncs.load(SeqCst));
     for _ in 0..20 {
         scene.commit(1).expect("acknowledged");
     }
-    assert_eq!((scene.syncs(), scene.disk.syncs.load(SeqCst)), (before.0 + 20, before.1));
+    assert_eq!((scene.writes(), scene.disk.syncs.load(SeqCst)), (before.0 + 20, before.1));
     let (report, found) = scene.after_power_cut();
-    assert_eq!((report.journals, report.replayed, report.failed), (1, scene.syncs(), 0));
+    assert_eq!((report.journals, report.replayed, report.failed), (1, scene.writes(), 0));
     assert_eq!(found, scene.acknowledged);
 }
 
@@ -161,7 +161,7 @@ fn a_torn_last_record_takes_no_other_with_it() {
     let folder = scene.disk.after_power_cut(scene.folder.path());
     let journal = &journals(folder.path())[0];
     let mut bytes = fs::read(journal).expect("journal");
-    bytes[scene.syncs() as usize * PAGE + 100] ^= 1;
+    bytes[scene.writes() as usize * PAGE + 100] ^= 1;
     fs::write(journal, bytes).expect("journal");
     scene.acknowledged.pop(); // it would not have been, with such a record
     assert_eq!(restarted(folder.path()).1, scene.acknowledged);
@@ -176,7 +176,7 @@ fn laps_and_new_segments_lose_nothing() {
             scene.survives_a_power_cut();
         }
     }
-    assert!(scene.syncs() >= 16, "the journal was used for more than a lap");
+    assert!(scene.writes() >= 16, "the journal was used for more than a lap");
     wait_until(|| scene.log.status().closed_segments > 1);
     scene.survives_a_power_cut();
     scene.log.close();
@@ -187,11 +187,11 @@ fn laps_and_new_segments_lose_nothing() {
 #[test]
 fn a_commit_larger_than_a_half_is_synced_in_its_segment() {
     let mut scene = Scene::journaled(SMALL);
-    let before = scene.syncs();
+    let before = scene.writes();
     scene.commit(1_000).expect("acknowledged");
-    assert_eq!(scene.syncs(), before);
+    assert_eq!(scene.writes(), before);
     scene.commit(1).expect("acknowledged");
-    assert_eq!(scene.syncs(), before + 1);
+    assert_eq!(scene.writes(), before + 1);
     scene.survives_a_power_cut();
 }
 
@@ -202,13 +202,13 @@ fn rows_that_nobody_waits_for_make_no_gap() {
     let ids = scene.ids(5);
     append(&scene.log, samples::batch(&scene.stream, ids.clone()));
     wait_until(|| scene.log.status().queued_rows == 0);
-    let before = scene.syncs();
+    let before = scene.writes();
     for _ in 0..2 {
         scene.commit(1).expect("acknowledged");
     }
     scene.acknowledged.extend(ids); // they came before, and are as durable as what came after
     scene.acknowledged.sort_unstable();
-    assert_eq!(scene.syncs(), before + 1, "the first synced its segment");
+    assert_eq!(scene.writes(), before + 1, "the first synced its segment");
     scene.survives_a_power_cut();
 }
 
@@ -219,7 +219,7 @@ fn without_a_journal_segments_are_synced_until_there_is_one() {
     for _ in 0..20 {
         scene.commit(1).expect("acknowledged");
     }
-    assert_eq!((scene.syncs(), scene.disk.syncs.load(SeqCst)), (0, 20));
+    assert_eq!((scene.writes(), scene.disk.syncs.load(SeqCst)), (0, 20));
     assert!(journals(scene.folder.path()).is_empty());
     scene.survives_a_power_cut();
     scene.disk.journal_refused.store(false, SeqCst);
@@ -230,7 +230,7 @@ fn without_a_journal_segments_are_synced_until_there_is_one() {
 #[test]
 fn a_half_that_is_not_free_is_not_written_to() {
     let mut scene = Scene::journaled(SMALL);
-    while scene.syncs() < 4 {
+    while scene.writes() < 4 {
         scene.commit(1).expect("acknowledged");
     }
     let disk = scene.disk.clone();
@@ -245,7 +245,7 @@ fn a_half_that_is_not_free_is_not_written_to() {
     append(&scene.log, batch);
     wait_until(|| length() > before);
     assert!(told.try_recv().is_err(), "its segment must be synced first");
-    assert_eq!(scene.syncs(), 8);
+    assert_eq!(scene.writes(), 8);
     drop(gate);
     answer(&told).expect("acknowledged");
     scene.next = ids.end;
@@ -320,9 +320,9 @@ fn two_dead_processes_have_a_journal_each_and_a_living_ones_is_left_alone() {
     let log = Log::open_on(&slow(first.folder.path()), "second", first.disk.files()).expect("log");
     assert_eq!(log.recovery(), RecoveryReport::default(), "the first one lives");
     let stream = stream("fraud");
-    let before = first.syncs();
+    let before = first.writes();
     let mut at = 1_000;
-    while first.syncs() < before + 3 {
+    while first.writes() < before + 3 {
         let (batch, told) = awaited(samples::batch(&stream, at..at + 1));
         append(&log, batch);
         answer(&told).expect("acknowledged");
