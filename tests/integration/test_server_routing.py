@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fairlead.schema.snapshot import Endpoint, Role, Routing, Snapshot
+from fairlead.schema.telemetry import Telemetry
 from tests.serverkit.fixtures import Serve
 from tests.serverkit.models import Workshop
 from tests.serverkit.plane import Plane, plane
@@ -95,6 +96,31 @@ def test_the_unit_may_come_in_the_body_the_header_or_the_parameters(serve: Serve
         assert by_parameter["parameters"]["variant"] == wanted
 
 
+def test_a_request_of_many_units_is_answered_by_the_variant_of_each(
+    reporting: Server, models: Workshop, control: Plane
+) -> None:
+    records = [{**models.binary.records[number % 100], "card": unit} for number, unit in enumerate(UNITS)]
+    records[7] = {**records[7], "card": None}
+    answer = reporting.http.post(PATH, json={"records": records})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    champion, challenger = (model.scores(records) for model in (models.binary, models.successor))
+    head = {name: body[name] for name in ("version", "variant", "bundle")}
+    ids = set()
+    for number, (unit, prediction) in enumerate(zip(UNITS, body["predictions"], strict=True)):
+        inside = belongs(unit, 0.25) and number != 7
+        who = {**head, **{name: prediction[name] for name in head if name in prediction}}
+        assert who["variant"] == ("challenger" if inside else "champion")
+        assert who["bundle"] == (models.successor if inside else models.binary).sha256
+        assert prediction["score"] == pytest.approx((challenger if inside else champion)[number], abs=1e-6)
+        ids.add(prediction["prediction_id"])
+    assert len(ids) == len(UNITS)
+    control.wait_for_reports()
+    arms = control.arms("binary", 1)
+    inside = sum(belongs(unit, 0.25) for number, unit in enumerate(UNITS) if number != 7)
+    assert {version: arms[version]["units"] for version in ("1", "2")} == {"1": len(UNITS) - inside, "2": inside}
+
+
 def test_requests_without_a_unit_are_shared_out_too(serve: Serve, models: Workshop) -> None:
     server = serve(rollout(models, 0.5))
     record = models.binary.records[0]
@@ -136,7 +162,8 @@ def test_units_are_counted_once_by_arm_and_epoch(reporting: Server, models: Work
     bad = reporting.http.post(PATH, json={"records": [{"card": "card-0", "amount": "much"}]})
     assert bad.status_code == 422
     control.wait_for_reports()
-    report = control.reports[-1]
+    for report in control.reports:
+        Telemetry.model_validate(report)
     assert (report["replica"], report["region"], report["generation"]) == ("r1", "eu", 1)
     assert control.keys == {"Bearer sesame"}
     arms = control.arms("binary", 1)
