@@ -1,4 +1,4 @@
-"""Rules on imports that import-linter cannot see: who may touch the native part."""
+"""Rules on imports that import-linter cannot see: who may touch the native part, and what is pure."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ def test_only_named_modules_use_the_native_part() -> None:
     modules = {str(path.relative_to(PACKAGE)): path for path in PACKAGE.rglob("*.py")}
     assert len(modules) > 20
     assert {name for name, path in modules.items() if uses_core(path)} == MAY_USE_CORE
+
+
+PURE = {"__future__", "collections", "dataclasses", "enum", "fairlead", "functools", "math", "numpy", "scipy", "typing"}
+"""What `fairlead.rollout` may import: nothing here reads a clock, a file or a source of chance."""
+
+
+def imported(path: Path) -> set[str]:
+    """The names of the packages that a module imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    return {name.split(".")[0] for name in plain | {n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)}}
+
+
+def test_rollouts_are_decided_without_clock_files_or_chance() -> None:
+    modules = list((PACKAGE / "rollout").rglob("*.py"))
+    assert len(modules) > 15
+    assert set().union(*map(imported, modules)) <= PURE
+    assert not [path.name for path in modules if "np.random" in path.read_text()]

@@ -1,0 +1,67 @@
+"""Many guardrails, many slices: how evidence is put together without losing the promise.
+
+*Roll back* if any guardrail shows harm: a union, so the level is divided. *Promote* if every guardrail shows safety: an
+intersection of tests, so each keeps the full level (Berger 1982), and it is power that is multiplied. Lists of slices:
+e-BH, which needs no assumption on dependence (Wang and Ramdas, "False discovery rate control with e-values", JRSSB
+2022).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from fairlead.rollout.evidence.arguments import Floats, numbers, probability, require
+
+
+def divided(alpha: float, weights: ArrayLike) -> Floats:
+    """The level of each guardrail: `alpha` in proportion to its weight."""
+    weights = numbers("weights", weights)
+    require(weights.size > 0 and bool((weights > 0).all()), "weights", "one or more numbers above 0", weights)
+    return np.asarray(probability("alpha", alpha) * weights / weights.sum(), dtype=np.float64)
+
+
+def harmful(log_e: ArrayLike, alpha: float, weights: ArrayLike | None = None) -> NDArray[np.bool_]:
+    """Which guardrails (last axis) show harm, wrongly any with probability at most `alpha` over the whole rollout."""
+    log_e = _log_e(log_e)
+    levels = divided(alpha, np.ones(log_e.shape[-1]) if weights is None else weights)
+    require(levels.shape == log_e.shape[-1:], "weights", f"{log_e.shape[-1]} numbers", levels.size)
+    return np.asarray(log_e >= -np.log(levels), dtype=np.bool_)
+
+
+def all_safe(log_e: ArrayLike, alpha: float) -> NDArray[np.bool_]:
+    """Whether every guardrail (last axis) shows safety: wrong with probability at most `alpha`, with no correction."""
+    return np.asarray((_log_e(log_e) >= -np.log(probability("alpha", alpha))).all(axis=-1), dtype=np.bool_)
+
+
+def averaged(log_e: ArrayLike, weights: ArrayLike | None = None) -> Floats:
+    """The logarithm of the weighted mean of e-values over the last axis: an e-value for `all nulls hold`, under any
+    dependence.
+    """
+    log_e = _log_e(log_e)
+    weights = np.ones(log_e.shape[-1]) if weights is None else numbers("weights", weights)
+    require(weights.shape == log_e.shape[-1:], "weights", f"{log_e.shape[-1]} numbers", weights.size)
+    require(bool((weights >= 0).all()) and weights.sum() > 0, "weights", "numbers from 0, not all 0", weights)
+    return np.asarray(special.logsumexp(log_e, axis=-1, b=weights / weights.sum()), dtype=np.float64)
+
+
+def discoveries(log_e: ArrayLike, alpha: float) -> NDArray[np.bool_]:
+    """Which of the slices (one axis) to report, with at most a share `alpha` of false ones in expectation (e-BH)."""
+    log_e = _log_e(log_e)
+    require(log_e.ndim == 1, "log_e", "one axis", f"{log_e.ndim} axes")
+    size = len(log_e)
+    order = np.argsort(-log_e, kind="stable")
+    threshold = np.log(size) - np.log(probability("alpha", alpha)) - np.log(np.arange(1, size + 1))
+    passing = np.flatnonzero(log_e[order] >= threshold)
+    found = np.zeros(size, dtype=np.bool_)
+    if passing.size:
+        found[order[: passing[-1] + 1]] = True
+    return found
+
+
+def _log_e(values: ArrayLike) -> Floats:
+    found = np.asarray(values, dtype=np.float64)
+    require(found.ndim >= 1 and found.shape[-1] > 0, "log_e", "one value or more", f"shape {found.shape}")
+    require(not np.isnan(found).any(), "log_e", "numbers", "NaN")
+    return found
