@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from fairlead.schema.base import Document
 from fairlead.schema.bundle import BundleName, Sha256
 
+SALT_BYTES = 64
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
@@ -87,6 +88,35 @@ class Variant(Document):
     bundle: BundleReference
 
 
+class Routing(Document):
+    """How units are divided between champion and challenger, and what a shadow sees.
+
+    u is the little-endian number in the first 8 bytes of BLAKE2b of the unit, keyed with the salt; the unit is the
+    challenger's where u < floor(share * 2^64), and always where the share is 1 (`fairlead.rollout.assignment`).
+    """
+
+    salt: str = Field(min_length=1, max_length=64)
+    """Of this rollout: who suffered from the last challenger is not the first to get the next."""
+    epoch: int = Field(ge=0)
+    """Grows by one with each change of shares."""
+    challenger: Version | None = None
+    share: float = Field(default=0.0, ge=0, le=1)
+    """Of units, to the challenger."""
+    shadow: Version | None = None
+    shadow_share: float = Field(default=0.0, ge=0, le=1)
+    """Of requests that are mirrored."""
+    regions: list[str] | None = None
+    """Only replicas of these send units to the challenger; None: all."""
+    override: bool = True
+    """Testers may name a variant with the header `Fairlead-Variant`; such requests are never evidence."""
+
+    @model_validator(mode="after")
+    def _salt_is_a_key(self) -> Self:
+        if len(self.salt.encode()) > SALT_BYTES:
+            raise ValueError(f"salt: at most {SALT_BYTES} bytes in UTF-8, which is BLAKE2b's longest key")
+        return self
+
+
 class Endpoint(Document):
     name: BundleName
     variants: list[Variant] = Field(min_length=1)
@@ -98,6 +128,8 @@ class Endpoint(Document):
     """Record field that names the unit (customer, card); logged, and later used for sticky assignment."""
     batching: Batching = Batching()
     engine: EngineOptions = EngineOptions()
+    routing: Routing | None = None
+    """During a rollout; None: the champion answers everybody."""
 
     @model_validator(mode="after")
     def _one_champion(self) -> Self:
@@ -107,6 +139,16 @@ class Endpoint(Document):
         versions = [v.version for v in self.variants]
         if len(set(versions)) != len(versions):
             raise ValueError(f"endpoint {self.name!r}: versions must be unique, got {versions}")
+        return self
+
+    @model_validator(mode="after")
+    def _routing_names_variants(self) -> Self:
+        if self.routing is not None:
+            others = [v.version for v in self.variants if v.role is not Role.CHAMPION]
+            for field in ("challenger", "shadow"):
+                named = getattr(self.routing, field)
+                if named is not None and named not in others:
+                    raise ValueError(f"endpoint {self.name!r}: routing.{field} {named!r} is none of {others}")
         return self
 
 
