@@ -35,7 +35,7 @@ def rollout(*steps: dict[str, Any], **spec: Any) -> Rollout:
 
 def facts(**changes: Any) -> Facts:
     """What the registry knows of versions 1 and 2 of `fraud`."""
-    known = {
+    known: dict[str, Any] = {
         "champion": Contender(version="1", sha256="1" * 64),
         "challenger": Contender(version="2", sha256="2" * 64),
         "salt": "salt",

@@ -16,9 +16,9 @@ from fairlead.schema.rollout_state import (
     Allocation,
     Approval,
     Contender,
-    Decision,
     Evidence,
     Phase,
+    RolloutDecision,
     RolloutState,
 )
 from fairlead.schema.signature import Scalar
@@ -50,7 +50,7 @@ class By:
     reason: str = ""
 
 
-Change = tuple[RolloutState, Decision]
+Change = tuple[RolloutState, RolloutDecision]
 
 
 def begin(rollout: Rollout, facts: Facts, now: int) -> Change:
@@ -186,8 +186,8 @@ def _done(state: RolloutState, action: Action, what: str, by: By) -> Change:
     return state, _said(state, action, Verdict.INCONCLUSIVE, f"{what}: {by.reason}" if by.reason else what, by)
 
 
-def _said(state: RolloutState, action: Action, verdict: Verdict, reason: str, by: By) -> Decision:
-    return Decision(
+def _said(state: RolloutState, action: Action, verdict: Verdict, reason: str, by: By) -> RolloutDecision:
+    return RolloutDecision(
         action=action,
         verdict=verdict,
         reason=reason,

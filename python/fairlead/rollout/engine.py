@@ -25,7 +25,7 @@ from fairlead.rollout.course import changed, size_cohort, step_of
 from fairlead.rollout.steps import Look, Outcome, stale, take_step
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import GuardrailAction, Rollout
-from fairlead.schema.rollout_state import Action, Decision, Evidence, Phase, RolloutState
+from fairlead.schema.rollout_state import Action, Evidence, Phase, RolloutDecision, RolloutState
 
 RULES = "1"
 """Changes with anything here, or in the evidence, that could decide another way."""
@@ -33,7 +33,7 @@ _SLACK = 1.1
 """How far a cohort may outgrow its size before its share is cut: the sketches are right within some percent."""
 
 
-def decide(rollout: Rollout, state: RolloutState, evidence: Evidence, now: int) -> tuple[RolloutState, Decision]:
+def decide(rollout: Rollout, state: RolloutState, evidence: Evidence, now: int) -> tuple[RolloutState, RolloutDecision]:
     """Return what follows from the evidence at `now` (microseconds), and the state after it."""
     if state.phase.ended:
         return state, _decision(Outcome(state, Action.NONE, Verdict.PASS, f"it has ended: {state.phase.value}"), now)
@@ -47,14 +47,14 @@ def decide(rollout: Rollout, state: RolloutState, evidence: Evidence, now: int) 
     return outcome.state, _decision(outcome, now, look)
 
 
-def is_news(before: RolloutState, after: RolloutState, decision: Decision) -> bool:
+def is_news(before: RolloutState, after: RolloutState, decision: RolloutDecision) -> bool:
     """Whether a decision says what the last one did not: only such are recorded."""
     said = (decision.action, decision.verdict, decision.reason)
     moved = (after.routing, after.phase, after.step) != (before.routing, before.phase, before.step)
     return moved or (decision.action is not Action.NONE and before.last != said)
 
 
-def noted(state: RolloutState, decision: Decision) -> RolloutState:
+def noted(state: RolloutState, decision: RolloutDecision) -> RolloutState:
     """Return the state that remembers the decision as its last."""
     return changed(state, last=(decision.action, decision.verdict, decision.reason))
 
@@ -117,8 +117,8 @@ def _cohort(look: Look) -> Outcome | None:
 _RULES: tuple[Callable[[Look], Outcome | None], ...] = (_harm, _split, _guardrail, _deadline, _waiting, _cohort)
 
 
-def _decision(outcome: Outcome, now: int, look: Look | None = None) -> Decision:
-    return Decision(
+def _decision(outcome: Outcome, now: int, look: Look | None = None) -> RolloutDecision:
+    return RolloutDecision(
         action=outcome.action,
         verdict=outcome.verdict,
         reason=outcome.reason,

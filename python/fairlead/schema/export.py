@@ -32,9 +32,9 @@ from fairlead.schema.registry import (
 )
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import (
-    Decision,
     RolloutAction,
     RolloutApplied,
+    RolloutDecision,
     RolloutEvents,
     RolloutPlan,
     RolloutState,
@@ -68,7 +68,7 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "rollout": Rollout,
     "rollout_action": RolloutAction,
     "rollout_applied": RolloutApplied,
-    "rollout_decision": Decision,
+    "rollout_decision": RolloutDecision,
     "rollout_events": RolloutEvents,
     "rollout_plan": RolloutPlan,
     "rollout_state": RolloutState,

@@ -345,10 +345,11 @@ class RolloutSpec(CamelDocument):
 
     @property
     def alone(self) -> bool:
-        """Whether it may end in a promotion that no person has said yes to."""
+        """Whether it may end in a promotion to which nobody who may make champions has said yes."""
         if self.strategy.blue_green is not None:
             return self.strategy.blue_green.auto_promotion
-        return not any(step.approve is not None for step in self.steps)
+        gates = [step.approve.roles for step in self.steps if step.approve is not None]
+        return not any(all(role.covers(KeyRole.APPROVER) for role in roles) for roles in gates)
 
 
 class Metadata(CamelDocument):

@@ -179,7 +179,7 @@ class Assessments(Document):
     """Both by comparison: only epochs and regions in which units were divided."""
 
 
-class Decision(Document):
+class RolloutDecision(Document):
     """What follows, and everything to recompute it: `fairlead.rollout.replay` does."""
 
     action: Action

@@ -11,7 +11,7 @@ from fairlead.rollout.engine import decide, is_news, noted
 from fairlead.rollout.replay import replay
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Rollout
-from fairlead.schema.rollout_state import Action, Decision, Evidence, Phase, RolloutState
+from fairlead.schema.rollout_state import Action, Evidence, Phase, RolloutDecision, RolloutState
 from fairlead.schema.telemetry import LATENCY_EDGES_US
 from tests.serverkit.rollouts import ERRORS, PROVEN, STEPS, alike, arm, at, begun, by, counted, evidence, rollout
 
@@ -31,7 +31,7 @@ def at_half() -> tuple[Rollout, RolloutState]:
     return document, advanced(document, begun(document), 1)
 
 
-def said(decision: Decision) -> tuple[Action, Verdict]:
+def said(decision: RolloutDecision) -> tuple[Action, Verdict]:
     return decision.action, decision.verdict
 
 
@@ -360,7 +360,7 @@ def test_a_decision_is_recorded_once_and_can_be_replayed() -> None:
     after = noted(after, decision)
     again, repeated = decide(document, after, found, at(3))
     assert not is_news(after, again, repeated)
-    kept = Decision.model_validate_json(decision.canonical_json())
+    kept = RolloutDecision.model_validate_json(decision.canonical_json())
     assert replay(document, RolloutState.model_validate_json(state.canonical_json()), kept) == decision
 
 

@@ -49,7 +49,12 @@ def test_what_does_not_hold_together_is_refused_with_reasons(spec: Any, words: s
 
 
 def test_every_step_has_its_name() -> None:
-    steps = [{"setWeight": 5}, {"setCohort": {"maxUnits": 9}}, {"setRegions": "*"}, {"shadow": {"percent": 1}}]
+    steps: list[dict[str, Any]] = [
+        {"setWeight": 5},
+        {"setCohort": {"maxUnits": 9}},
+        {"setRegions": "*"},
+        {"shadow": {"percent": 1}},
+    ]
     steps += [{"pause": {}}, {"approve": {}}, PROVEN]
     for step in steps:
         parsed = Step.model_validate(step)
@@ -60,6 +65,7 @@ def test_every_step_has_its_name() -> None:
 def test_a_rollout_that_no_person_says_yes_to_is_known_as_such() -> None:
     assert rollout().spec.alone
     assert not rollout({"setWeight": 5}, {"approve": {}}).spec.alone
+    assert rollout({"setWeight": 5}, {"approve": {"roles": ["operator"]}}).spec.alone
     assert not rollout(strategy={"blueGreen": {}}).spec.alone
     assert rollout(strategy={"blueGreen": {"autoPromotion": True}}).spec.alone
 

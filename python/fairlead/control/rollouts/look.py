@@ -1,0 +1,58 @@
+"""What was counted, and by how many of those who should."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fairlead.errors import ControlError
+from fairlead.rollout.assessment import assess
+from fairlead.rollout.counting import Reporting, evidence_of
+from fairlead.schema.control import ReplicaRecord
+from fairlead.schema.rollout_state import Evidence, RolloutView
+from fairlead.store.state import Transaction, replicas, rollouts, telemetry
+from fairlead.store.state.rollouts import StoredRollout
+
+FORGOTTEN_US = 300_000_000
+"""A replica that is silent for this long is taken to be gone: until then its silence holds every rollout."""
+
+
+def found(transaction: Transaction, name: str) -> StoredRollout:
+    """Return the rollout; raises `ControlError`."""
+    stored = rollouts.get(transaction, name)
+    if stored is None:
+        raise ControlError(f"no rollout {name!r}", code="rollout_unknown")
+    return stored
+
+
+def evidence(transaction: Transaction, stored: StoredRollout, stale_us: int) -> Evidence:
+    """Return all that is known of the rollout now."""
+    reporting = reporting_of(replicas.listed(transaction, stale_us), transaction.now_us)
+    return evidence_of(stored.rollout.spec.endpoint, stored.state, telemetry.newest(transaction), reporting)
+
+
+def reporting_of(known: Sequence[ReplicaRecord], now_us: int) -> Reporting:
+    """Return who reports of those who should."""
+    fresh = [one for one in known if not one.stale]
+    silent = [one for one in known if one.stale and now_us - one.last_seen_us < FORGOTTEN_US]
+    oldest = min((one.last_seen_us for one in (*fresh, *silent)), default=now_us)
+    return Reporting(
+        expected=len(fresh) + len(silent),
+        reporting=len(fresh),
+        oldest_us=max(0, now_us - oldest),
+        regions=tuple(sorted({one.region for one in fresh if one.region is not None})),
+    )
+
+
+def view(transaction: Transaction, stored: StoredRollout, stale_us: int) -> RolloutView:
+    """Return the rollout with what the counts say now."""
+    known = evidence(transaction, stored, stale_us)
+    return RolloutView(
+        rollout=stored.rollout,
+        state=stored.state,
+        evidence=known,
+        assessments=assess(stored.rollout, stored.state, known),
+        revision=stored.revision,
+        created_us=stored.created_us,
+        created_by=stored.created_by,
+        updated_us=stored.updated_us,
+    )
