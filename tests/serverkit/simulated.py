@@ -168,9 +168,9 @@ class SimulatedPlane:
         answer.raise_for_status()
         return bool(answer.json()["accepted"])
 
-    def live(self, units: int) -> None:
-        """Follow, serve, report: one breath."""
+    def live(self, units: int) -> bool:
+        """Follow, serve, report: one breath; whether the report was news."""
         self.follow()
         if self.endpoint is not None:
             self.serve(units)
-        self.send()
+        return self.send()

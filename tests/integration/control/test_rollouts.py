@@ -203,15 +203,15 @@ def test_a_cohort_by_regions_and_a_shadow(control: ControlPlane, tmp_path: Path,
 def test_applying_again_changes_nothing_and_a_dry_run_too(control: ControlPlane, tmp_path: Path, name: str) -> None:
     stage(control, tmp_path, name)
     wanted = document(name)
+    generation = control.get("/health")["generation"]
     tried = control.http.put("/rollouts", params={"dry_run": True}, json=wanted).json()
     assert (tried["change"], tried["dry_run"], tried["view"]["state"]["step"]) == ("created", True, 0)
     assert control.http.get(f"/rollouts/{name}-rollout").status_code == 404
     assert roles(control, name) == {"1": "champion"}
-    generation = control.get("/health")["generation"]
+    assert control.get("/health")["generation"] == generation
     assert apply(control, wanted)["change"] == "created"
     again = apply(control, wanted)
     assert (again["change"], again["differences"]) == ("unchanged", [])
-    assert control.get("/health")["generation"] == generation + 1
     other = document(name, {"setWeight": 20})
     answer = control.http.put("/rollouts", json=other)
     assert (answer.status_code, answer.json()["code"]) == (409, "rollout_active")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fairlead.errors import ControlError
 from fairlead.rollout.assessment import assess
@@ -26,14 +26,16 @@ def found(transaction: Transaction, name: str) -> StoredRollout:
 
 def evidence(transaction: Transaction, stored: StoredRollout, stale_us: int) -> Evidence:
     """Return all that is known of the rollout now."""
-    reporting = reporting_of(replicas.listed(transaction, stale_us), transaction.now_us)
-    return evidence_of(stored.rollout.spec.endpoint, stored.state, telemetry.newest(transaction), reporting)
+    endpoint, reports = stored.rollout.spec.endpoint, telemetry.newest(transaction)
+    served = {one.replica for one in reports if any(found.name == endpoint for found in one.endpoints)}
+    reporting = reporting_of(replicas.listed(transaction, stale_us), served, transaction.now_us)
+    return evidence_of(endpoint, stored.state, reports, reporting)
 
 
-def reporting_of(known: Sequence[ReplicaRecord], now_us: int) -> Reporting:
-    """Return who reports of those who should."""
+def reporting_of(known: Sequence[ReplicaRecord], served: Collection[str], now_us: int) -> Reporting:
+    """Return who reports of those who should: everybody who does, and who served the endpoint and has gone silent."""
     fresh = [one for one in known if not one.stale]
-    silent = [one for one in known if one.stale and now_us - one.last_seen_us < FORGOTTEN_US]
+    silent = [one for one in known if one.stale and one.replica in served and now_us - one.last_seen_us < FORGOTTEN_US]
     oldest = min((one.last_seen_us for one in (*fresh, *silent)), default=now_us)
     return Reporting(
         expected=len(fresh) + len(silent),
