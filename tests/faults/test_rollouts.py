@@ -15,7 +15,7 @@ from fairlead.control.app import build
 from fairlead.control.context import Control
 from fairlead.control.leader import NAME
 from fairlead.control.rollouts.loop import Pilot
-from fairlead.schema.rollout_state import RolloutState
+from fairlead.schema.rollout_state import Phase, RolloutState
 from fairlead.store.state import decisions, leases, roles, rollouts, snapshots, webhooks
 from fairlead.store.state.leases import Lease
 from tests.serverkit.bundles import sha256_of, small_bundle
@@ -125,7 +125,7 @@ def stopped(start_control: StartControl, tmp_path: Path) -> Control:
     with control.database.change() as transaction:
         stored = rollouts.get(transaction, "fraud-2")
         assert stored is not None
-        done = stored.state.model_copy(update={"phase": "progressing", "step": 2})
+        done = stored.state.model_copy(update={"phase": Phase.PROGRESSING, "step": 2})
         assert rollouts.save(transaction, "fraud-2", stored.revision, done)
     return control
 

@@ -63,7 +63,11 @@ def _harm(look: Look) -> Outcome | None:
     harmful = [one.name for one in look.found.guardrails if one.harmful and one.action is GuardrailAction.ROLLBACK]
     if not harmful:
         return None
-    return look.roll_back(Verdict.FAIL, f"harm is shown: {', '.join(harmful)}")
+    why = f"harm is shown: {', '.join(harmful)}"
+    if look.found.split_refuted or look.state.void:
+        # Whom it harmed cannot be said: a wrong split looks like a shift, too. Protection does not wait for that.
+        return look.roll_back(Verdict.ERROR, f"{why}; but units do not fall to arms as told, so that nothing is proven")
+    return look.roll_back(Verdict.FAIL, why)
 
 
 def _split(look: Look) -> Outcome | None:

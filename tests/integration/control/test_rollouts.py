@@ -159,7 +159,7 @@ def test_a_broken_split_holds_and_says_so(control: ControlPlane, tmp_path: Path,
     stage(control, tmp_path, name)
     plane = SimulatedPlane(control.http, name, broken_split=True)
     plane.live(500)
-    apply(control, document(name, {"setWeight": 50}, PROVEN))
+    apply(control, document(name, {"setWeight": 50}, {"pause": {}}, guardrails=[RATE]))
     fly(control, plane, name, lambda: phase(control, name) == "held")
     assert events(control, name)[0]["verdict"] == "error"
     with control.client() as client, pytest.raises(ControlError, match="split") as caught:

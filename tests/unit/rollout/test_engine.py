@@ -95,6 +95,14 @@ def test_a_refuted_split_voids_the_experiment() -> None:
         assert said(decision) == (Action.HOLD, Verdict.ERROR)
 
 
+def test_harm_under_a_refuted_split_rolls_back_and_claims_nothing() -> None:
+    document, state = at_half()
+    skewed = evidence(counted(2, arm(10_000, 200), arm(9_000, 400)))
+    after, decision = decide(document, state, skewed, at(2))
+    assert (after.phase, said(decision)) == (Phase.ROLLED_BACK, (Action.ROLLBACK, Verdict.ERROR))
+    assert "nothing is proven" in decision.reason
+
+
 def test_units_that_several_replicas_saw_are_one_unit_each() -> None:
     document, state = at_half()
     once = evidence(counted(2, arm(5_060), arm(4_940)))

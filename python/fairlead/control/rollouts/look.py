@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from fairlead.errors import ControlError
 from fairlead.rollout.assessment import assess
 from fairlead.rollout.counting import Reporting, evidence_of
 from fairlead.schema.control import ReplicaRecord
 from fairlead.schema.rollout_state import Evidence, RolloutView
+from fairlead.schema.telemetry import Telemetry
 from fairlead.store.state import Transaction, replicas, rollouts, telemetry
 from fairlead.store.state.rollouts import StoredRollout
 
@@ -24,12 +27,44 @@ def found(transaction: Transaction, name: str) -> StoredRollout:
     return stored
 
 
-def evidence(transaction: Transaction, stored: StoredRollout, stale_us: int) -> Evidence:
-    """Return all that is known of the rollout now."""
-    endpoint, reports = stored.rollout.spec.endpoint, telemetry.newest(transaction)
-    served = {one.replica for one in reports if any(found.name == endpoint for found in one.endpoints)}
-    reporting = reporting_of(replicas.listed(transaction, stale_us), served, transaction.now_us)
-    return evidence_of(endpoint, stored.state, reports, reporting)
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What all replicas have reported, and when they last did: read once for all rollouts."""
+
+    newest: list[Telemetry]
+    replicas: list[ReplicaRecord]
+    now_us: int
+
+    @classmethod
+    def read(cls, transaction: Transaction, stale_us: int) -> Self:
+        """Read them."""
+        return cls(telemetry.newest(transaction), replicas.listed(transaction, stale_us), transaction.now_us)
+
+    def on(self, stored: StoredRollout) -> Evidence:
+        """Return all that is known of the rollout now."""
+        endpoint = stored.rollout.spec.endpoint
+        served = {one.replica for one in self.newest if any(found.name == endpoint for found in one.endpoints)}
+        reporting = reporting_of(self.replicas, served, self.now_us)
+        return evidence_of(endpoint, stored.state, self.newest, reporting)
+
+    def view(self, stored: StoredRollout) -> RolloutView:
+        """Return the rollout with what the counts say now."""
+        known = self.on(stored)
+        return RolloutView(
+            rollout=stored.rollout,
+            state=stored.state,
+            evidence=known,
+            assessments=assess(stored.rollout, stored.state, known),
+            revision=stored.revision,
+            created_us=stored.created_us,
+            created_by=stored.created_by,
+            updated_us=stored.updated_us,
+        )
+
+
+def view(transaction: Transaction, stored: StoredRollout, stale_us: int) -> RolloutView:
+    """Return the rollout with what the counts say now."""
+    return Reports.read(transaction, stale_us).view(stored)
 
 
 def reporting_of(known: Sequence[ReplicaRecord], served: Collection[str], now_us: int) -> Reporting:
@@ -42,19 +77,4 @@ def reporting_of(known: Sequence[ReplicaRecord], served: Collection[str], now_us
         reporting=len(fresh),
         oldest_us=max(0, now_us - oldest),
         regions=tuple(sorted({one.region for one in fresh if one.region is not None})),
-    )
-
-
-def view(transaction: Transaction, stored: StoredRollout, stale_us: int) -> RolloutView:
-    """Return the rollout with what the counts say now."""
-    known = evidence(transaction, stored, stale_us)
-    return RolloutView(
-        rollout=stored.rollout,
-        state=stored.state,
-        evidence=known,
-        assessments=assess(stored.rollout, stored.state, known),
-        revision=stored.revision,
-        created_us=stored.created_us,
-        created_by=stored.created_by,
-        updated_us=stored.updated_us,
     )

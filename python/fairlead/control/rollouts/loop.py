@@ -9,8 +9,8 @@ import logging
 from dataclasses import dataclass
 
 from fairlead.control.context import Control
-from fairlead.control.rollouts import look
 from fairlead.control.rollouts.effects import Change, commit
+from fairlead.control.rollouts.look import Reports
 from fairlead.errors import ControlError
 from fairlead.rollout.engine import decide, is_news
 from fairlead.store.state import leases, rollouts
@@ -41,13 +41,16 @@ class Pilot:
 
     def _decided(self) -> list[tuple[StoredRollout, Change]]:
         """Decide in a transaction that only reads: statistics hold nobody up."""
-        found = []
+        found: list[tuple[StoredRollout, Change]] = []
         with self.control.database.read() as transaction:
-            for stored in rollouts.listed(transaction, active_only=True):
-                known = look.evidence(transaction, stored, self.control.stale_us)
-                state, decision = decide(stored.rollout, stored.state, known, transaction.now_us)
-                if is_news(stored.state, state, decision):
-                    found.append((stored, Change(state, decision)))
+            active = rollouts.listed(transaction, active_only=True)
+            if not active:
+                return found
+            reports = Reports.read(transaction, self.control.stale_us)
+        for stored in active:
+            state, decision = decide(stored.rollout, stored.state, reports.on(stored), reports.now_us)
+            if is_news(stored.state, state, decision):
+                found.append((stored, Change(state, decision)))
         return found
 
     def _commit(self, lease: Lease, stored: StoredRollout, change: Change) -> None:

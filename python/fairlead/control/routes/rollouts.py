@@ -41,7 +41,8 @@ def put(rollout: Rollout, control: Here, actor: Caller, dry_run: DryRun = False)
 def listed(control: Here, _: Caller) -> list[RolloutView]:
     """Return all rollouts with what the counts say now."""
     with control.database.read() as transaction:
-        return [look.view(transaction, stored, control.stale_us) for stored in rollouts.listed(transaction)]
+        reports = look.Reports.read(transaction, control.stale_us)
+        return [reports.view(stored) for stored in rollouts.listed(transaction)]
 
 
 @router.post("/plan")
