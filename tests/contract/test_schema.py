@@ -11,8 +11,8 @@ import pytest
 
 from fairlead.schema import export
 from fairlead.schema.base import Document
+from fairlead.schema.declared import CamelDocument
 from fairlead.schema.export import DOCUMENTS, SHARED, json_schema
-from fairlead.schema.rollout import CamelDocument
 
 SCHEMA = Path(__file__).parents[2] / "schema"
 VALID = sorted((SCHEMA / "examples" / "valid").glob("*.json"))

@@ -14,8 +14,12 @@ from fairlead.control import Settings
 from fairlead.control.app import build
 from fairlead.control.context import Control
 from fairlead.control.leader import NAME
+from fairlead.control.rollouts.act import act
 from fairlead.control.rollouts.loop import Pilot
-from fairlead.schema.rollout_state import Phase, RolloutState
+from fairlead.errors import ControlError
+from fairlead.registry import Actor
+from fairlead.schema.control import KeyRole
+from fairlead.schema.rollout_state import Phase, RolloutCommand, RolloutState
 from fairlead.store.state import decisions, leases, roles, rollouts, snapshots, webhooks
 from fairlead.store.state.leases import Lease
 from tests.serverkit.bundles import sha256_of, small_bundle
@@ -170,6 +174,22 @@ def test_a_promotion_that_breaks_off_anywhere_has_not_happened(
     after = everything(stopped)
     Pilot(stopped).tick(held)
     assert everything(stopped) == after
+    stopped.database.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_person_who_was_faster_than_the_loop_is_not_overwritten(stopped: Control) -> None:
+    held, pilot = lease(stopped), Pilot(stopped)
+    [(stored, change)] = pilot._decided()
+    assert change.decision.action.value == "promote"
+    act(stopped, "fraud-2", RolloutCommand.ABORT, Actor("somebody", KeyRole.OPERATOR), "no")
+    with pytest.raises(ControlError) as caught:
+        pilot._commit(held, stored, change)
+    assert caught.value.code == "rollout_moved"
+    before = everything(stopped)
+    pilot.tick(held)
+    assert everything(stopped) == before
+    assert before[0].state.phase.value == "rolled_back"
     stopped.database.close()
 
 

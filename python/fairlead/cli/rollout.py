@@ -69,11 +69,9 @@ def shown(name: Name, url: Url = DEFAULT_URL, key: Key = None, json: AsJson = Fa
     if json:
         emit_json(view)
     else:
-        from rich.console import Console
+        from fairlead.cli.rollout_view import show_picture
 
-        from fairlead.cli.rollout_view import picture
-
-        Console(highlight=False).print(picture(view, events))
+        show_picture(view, events)
     if view["state"]["phase"] in ENDED_BADLY:
         raise typer.Exit(1)
 

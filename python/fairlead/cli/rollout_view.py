@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fairlead.client import ControlClient
 
 WIDTH = 20
+PIPE_WIDTH = 160
 EVENTS = 6
 ENDED = ("promoted", "rolled_back", "undone")
 
@@ -57,6 +58,13 @@ def _tell(view: Any, *, as_json: bool) -> None:
     state = view["state"]
     last = (state["last"] or [""])[-1]
     say(f"{moment(view['updated_us'])} {state['phase']}, step {state['step']}: {last}")
+
+
+def show_picture(view: Any, events: list[Any]) -> None:
+    """Write the picture to stdout; in a pipe there is no width to fit into."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(picture(view, events))
 
 
 def picture(view: Any, events: list[Any]) -> RenderableType:
@@ -131,6 +139,8 @@ def counts(view: Any) -> str:
         f"units compared: champion {found['champion_units']:,}, challenger {found['challenger_units']:,}; "
         f"split {split}; replicas {known['replicas_reporting']} of {known['replicas_expected']}"
     )
+    if known["replicas_behind"]:
+        words += f", {known['replicas_behind']} behind"
     if cohort is not None:
         words += f"; cohort {known['challenger_units']:,} of {cohort['max_units']:,} units"
     return words

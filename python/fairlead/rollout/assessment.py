@@ -16,7 +16,8 @@ from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, shift_log
 from fairlead.rollout.evidence.quantile import Histogram, QuantileTest
 from fairlead.rollout.evidence.ramp import Epoch, RatioTest, Side
 from fairlead.rollout.evidence.shares import mismatch_log_e
-from fairlead.schema.rollout import Direction, Guardrail, GuardrailKind, Margin, Rollout
+from fairlead.schema.guardrail import Direction, Guardrail, GuardrailKind, Margin
+from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import ArmEvidence, Assessment, Assessments, EpochEvidence, Evidence, RolloutState
 from fairlead.schema.signature import Scalar
 from fairlead.schema.telemetry import LATENCY_EDGES_US, SCORE_BINS

@@ -9,8 +9,9 @@ from fairlead.errors import ControlError
 from fairlead.rollout.course import changed, enter, open_gates, step_of
 from fairlead.rollout.engine import RULES
 from fairlead.schema.control import KeyRole
+from fairlead.schema.guardrail import GuardrailKind
 from fairlead.schema.registry import Verdict
-from fairlead.schema.rollout import Control, GuardrailKind, Rollout
+from fairlead.schema.rollout import Control, Rollout
 from fairlead.schema.rollout_state import (
     Action,
     Allocation,

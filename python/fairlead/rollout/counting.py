@@ -25,12 +25,16 @@ class Reporting:
     reporting: int = 0
     oldest_us: int = 0
     regions: tuple[str, ...] = ()
+    behind: int = 0
+    """Report, but have not applied what they were told long ago."""
 
 
 def evidence_of(endpoint: str, state: RolloutState, reports: Sequence[Telemetry], reporting: Reporting) -> Evidence:
     """Return what `reports` (the newest of each life of each replica) say of the rollout."""
     epochs = [_epoch(endpoint, state, allocation, reports) for allocation in state.allocations]
-    arms = [arm for _, found in _of(endpoint, reports) for arm in found.arms]
+    regions = None if state.routing is None else state.routing.regions
+    within = [one for one in reports if regions is None or one.region in regions]
+    arms = [arm for _, found in _of(endpoint, within) for arm in found.arms]
     own = {allocation.epoch for allocation in state.allocations}
     challengers = [arm for arm in arms if arm.version == state.challenger.version and arm.epoch in own]
     return Evidence(
@@ -39,6 +43,7 @@ def evidence_of(endpoint: str, state: RolloutState, reports: Sequence[Telemetry]
         challenger_units=_units(challengers),
         replicas_expected=reporting.expected,
         replicas_reporting=reporting.reporting,
+        replicas_behind=reporting.behind,
         oldest_report_us=reporting.oldest_us,
         regions_reporting=sorted(reporting.regions),
     )

@@ -23,8 +23,9 @@ from collections.abc import Callable
 from fairlead.rollout.assessment import assess
 from fairlead.rollout.course import changed, size_cohort, step_of
 from fairlead.rollout.steps import Look, Outcome, stale, take_step
+from fairlead.schema.guardrail import GuardrailAction
 from fairlead.schema.registry import Verdict
-from fairlead.schema.rollout import GuardrailAction, Rollout
+from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Action, Evidence, Phase, RolloutDecision, RolloutState
 
 RULES = "1"

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fairlead.rollout.evidence.planning import Need, Question, plan
-from fairlead.schema.rollout import Guardrail, GuardrailKind, Rollout
+from fairlead.schema.guardrail import Guardrail, GuardrailKind
+from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import PlannedGuardrail
 
 _PLANNED = (GuardrailKind.RATE, GuardrailKind.VIOLATIONS)
@@ -82,6 +83,8 @@ def remarks(rollout: Rollout, known: Known, ramp: Ramp) -> list[str]:
             found.append(f"{guardrail.name}: what a {guardrail.kind.value} takes is not planned")
         elif _rate(guardrail, known) is None:
             found.append(f"{guardrail.name}: no base rate is known; give one")
+    if rollout.spec.strategy.blue_green is not None:
+        return [*found, "blue/green divides no units: guardrails see nothing"]
     if ramp.share is None:
         found.append("no step divides units by weight, and no units are known to size a cohort by: a half is assumed")
     if not rollout.spec.guardrails:

@@ -62,6 +62,8 @@ def stale(evidence: Evidence) -> str | None:
         return "no replica reports"
     if evidence.replicas_reporting < evidence.replicas_expected:
         return "a replica has fallen silent"
+    if evidence.replicas_behind:
+        return "a replica does not apply what it is told"
     return None
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 from fairlead.schema.base import Document
 from fairlead.schema.bundle import BundleName, Sha256
 from fairlead.schema.control import KeyRole
+from fairlead.schema.guardrail import GuardrailAction, GuardrailKind, GuardrailName
 from fairlead.schema.registry import DecisionRecord, Difference, Microseconds, Verdict
-from fairlead.schema.rollout import GuardrailAction, GuardrailKind, GuardrailName, Rollout
+from fairlead.schema.rollout import Rollout
 from fairlead.schema.signature import Scalar
 from fairlead.schema.snapshot import Routing, Version
 from fairlead.schema.telemetry import Count
@@ -136,11 +137,13 @@ class Evidence(Document):
 
     epochs: list[EpochEvidence] = Field(default_factory=list)
     known_units: Count = 0
-    """Different units that the endpoint has seen, by the sketches."""
+    """Different units that the endpoint has seen in the regions in force, by the sketches."""
     challenger_units: Count = 0
     """Different units of the challenger in this rollout."""
     replicas_expected: Count = 0
     replicas_reporting: Count = 0
+    replicas_behind: Count = 0
+    """Report, but have not applied what they were told long ago."""
     oldest_report_us: Microseconds = 0
     """Age of the oldest report of those that should report."""
     regions_reporting: list[str] = Field(default_factory=list)

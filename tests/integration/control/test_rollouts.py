@@ -229,7 +229,7 @@ def test_applying_again_changes_nothing_and_a_dry_run_too(control: ControlPlane,
 
 
 def test_what_would_come_between_is_refused(control: ControlPlane, tmp_path: Path, name: str) -> None:
-    first, second = stage(control, tmp_path, name)
+    _, second = stage(control, tmp_path, name)
     apply(control, document(name))
     other = document(name)
     other["metadata"]["name"] = f"{name}-other"
@@ -242,7 +242,6 @@ def test_what_would_come_between_is_refused(control: ControlPlane, tmp_path: Pat
         assert (answer.status_code, answer.json()["code"]) == (409, "rollout_active"), answer.text
     control.http.put(f"/endpoints/{name}", json={"unit_key": "card", "deadline_ms": 77}).raise_for_status()
     assert roles(control, name) == {"1": "champion", "2": "challenger"}
-    del first
 
 
 def test_another_signature_is_refused_before_any_traffic(control: ControlPlane, tmp_path: Path, name: str) -> None:
@@ -299,6 +298,10 @@ def test_people_pause_resume_approve(control: ControlPlane, tmp_path: Path, name
     assert approved["state"]["approvals"][0]["actor"] == "local"
     fly(control, plane, name, ended(control, name), units=100)
     assert phase(control, name) == "promoted"
+    first = next(one["sha256"] for one in control.get(f"/endpoints/{name}/roles") if one["version"] == "1")
+    control.http.put(f"/endpoints/{name}/roles/champion", json={"sha256": first}).raise_for_status()
+    undone = control.http.post(f"{post}/undo", json={})
+    assert (undone.status_code, undone.json()["code"]) == (409, "rollout_refused")
 
 
 def test_a_plan_says_what_can_be_shown(control: ControlPlane, tmp_path: Path, name: str) -> None:

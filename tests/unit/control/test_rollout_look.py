@@ -33,6 +33,12 @@ def test_who_never_served_the_endpoint_is_not_missed() -> None:
     assert (found.expected, found.reporting) == (1, 1)
 
 
+def test_who_does_not_apply_what_it_was_told_is_behind() -> None:
+    known = [replica("a", 5, stale=False), replica("b", 5, stale=False)]
+    assert reporting_of(known, {"a"}, NOW, settled=1).behind == 0
+    assert reporting_of(known, {"a"}, NOW, settled=2).behind == 1
+
+
 def test_nobody_is_nobody() -> None:
     found = reporting_of([], set(), NOW)
     assert (found.expected, found.reporting, found.oldest_us) == (0, 0, 0)

@@ -77,6 +77,7 @@ def test_only_regions_that_divide_their_units_are_compared() -> None:
     elsewhere = [report("two", arms("1", 2, 1_000), region="us"), report("three", arms("1", 2, 1_000))]
     [counted] = evidence_of("fraud", state, [europe, *elsewhere], REPORTING).epochs
     assert (counted.champion.units, counted.challenger.units) == (10, 9)
+    assert evidence_of("fraud", state, [europe, *elsewhere], REPORTING).known_units == 19
 
 
 def test_units_seen_by_several_replicas_are_known_by_the_sketches(state: RolloutState) -> None:

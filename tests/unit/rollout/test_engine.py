@@ -124,7 +124,7 @@ def test_a_guardrail_that_holds_holds_until_overruled() -> None:
     assert (state.phase, decision.verdict) == (Phase.PROGRESSING, Verdict.INCONCLUSIVE)
 
 
-@pytest.mark.parametrize("missing", [NOBODY, {"replicas_reporting": 1}])
+@pytest.mark.parametrize("missing", [NOBODY, {"replicas_reporting": 1}, {"replicas_behind": 1}])
 def test_missing_telemetry_is_never_health(missing: Any) -> None:
     document, state = at_half()
     good = alike(state, 60_000)

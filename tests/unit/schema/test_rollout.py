@@ -7,7 +7,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from fairlead.schema.rollout import Rollout, Step, duration_text, seconds_of
+from fairlead.schema.declared import duration_text, seconds_of
+from fairlead.schema.rollout import Rollout, Step
 from tests.serverkit.rollouts import ERRORS, PROVEN, rollout
 
 
