@@ -104,7 +104,7 @@ def resume(rollout: Rollout, state: RolloutState, by: By) -> Change:
     elif here is not None and here.pause is not None and here.pause.duration is None:
         overruled.append(f"pause:{state.step}")
     going = changed(state, phase=Phase.PROGRESSING, holding=None, overruled=overruled)
-    return _done(going, Action.ADVANCE, "resumed", by)
+    return _done(going, Action.NONE, "resumed", by)
 
 
 def promote(rollout: Rollout, state: RolloutState, by: By) -> Change:

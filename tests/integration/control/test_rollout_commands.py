@@ -111,7 +111,7 @@ def test_rights(start_control: StartControl, tmp_path: Path) -> None:
     done("operator", lambda client: client.post("/rollouts/fraud-2/resume", {}))
     done("operator", lambda client: client.post("/rollouts/fraud-2/abort", {}))
     events = done("viewer", lambda client: client.get("/rollouts/fraud-2/events"))["events"]
-    assert [event["actor"] for event in events if event["kind"] == "rollout.rolled_back"] == ["operator"]
+    assert [event["actor"] for event in events if event["kind"] == "rollout.aborted"] == ["operator"]
     assert events[-1]["actor"] == "operator"
     told = {event["evidence"]["decision"]["reason"] for event in events}
     assert {"started", "approved: seen", "paused", "resumed", "aborted"} <= told

@@ -40,7 +40,7 @@ ENDED = (Phase.PROMOTED, Phase.ROLLED_BACK, Phase.UNDONE)
     ("command", "allowed", "after", "action"),
     [
         (commands.pause, {Phase.PROGRESSING}, Phase.PAUSED, Action.PAUSE),
-        (commands.resume, {Phase.PAUSED, Phase.HELD}, Phase.PROGRESSING, Action.ADVANCE),
+        (commands.resume, {Phase.PAUSED, Phase.HELD}, Phase.PROGRESSING, Action.NONE),
         (commands.promote, set(RUNNING), Phase.PROMOTED, Action.PROMOTE),
         (commands.abort, set(RUNNING), Phase.ROLLED_BACK, Action.ROLLBACK),
         (commands.undo, {Phase.PROMOTED}, Phase.UNDONE, Action.ROLLBACK),

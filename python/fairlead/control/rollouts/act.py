@@ -27,6 +27,14 @@ _COMMANDS: dict[RolloutCommand, Callable[[Rollout, RolloutState, By], commands.C
     RolloutCommand.UNDO: commands.undo,
     RolloutCommand.APPROVE: commands.approve,
 }
+_EVENTS = {
+    RolloutCommand.PAUSE: "rollout.paused",
+    RolloutCommand.RESUME: "rollout.resumed",
+    RolloutCommand.PROMOTE: "rollout.promoted",
+    RolloutCommand.ABORT: "rollout.aborted",
+    RolloutCommand.UNDO: "rollout.undone",
+    RolloutCommand.APPROVE: "rollout.approved",
+}
 _NEEDED = {RolloutCommand.PROMOTE: KeyRole.APPROVER, RolloutCommand.UNDO: KeyRole.APPROVER}
 """Others take an operator; `approve` asks for the roles of its step besides."""
 
@@ -46,7 +54,7 @@ def act(control: Control, name: str, command: RolloutCommand, actor: Actor, reas
             _check_champion(transaction, stored)
         by = By(actor.name, actor.role, transaction.now_us, reason)
         state, decision = _COMMANDS[command](stored.rollout, stored.state, by)
-        commit(transaction, control.publisher, stored, Change(state, decision, actor))
+        commit(transaction, control.publisher, stored, Change(state, decision, actor, _EVENTS[command]))
         return look.view(transaction, look.found(transaction, name), control.stale_us)
 
 

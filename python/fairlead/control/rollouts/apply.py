@@ -94,7 +94,7 @@ def _start(control: Control, transaction: Transaction, what: tuple[Rollout, int]
     state, said = commands.begin(rollout, facts, transaction.now_us)
     said = said.model_copy(update={"actor": actor.name})
     rollouts.begin(transaction, rollout, noted(state, said), actor.name)
-    record(transaction, rollout, None, Change(state, said, actor))
+    record(transaction, rollout, None, Change(state, said, actor, "rollout.started"))
     control.publisher.publish(transaction, actor.name)
 
 

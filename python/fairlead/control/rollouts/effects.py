@@ -36,6 +36,8 @@ class Change:
     state: RolloutState
     decision: RolloutDecision
     by: Actor = ENGINE
+    event: str | None = None
+    """What people did, as an event; None: what the decision's action is called."""
 
 
 def commit(transaction: Transaction, publisher: Publisher, stored: StoredRollout, change: Change) -> None:
@@ -59,7 +61,7 @@ def record(transaction: Transaction, rollout: Rollout, before: RolloutState | No
         "rollout": rollout.model_dump(mode="json"),
         "fairlead": __version__,
     }
-    kind = KINDS[decision.action] if before is not None else "rollout.started"
+    kind = change.event or KINDS[decision.action]
     endpoint = rollout.spec.endpoint
     decisions.record(transaction, Decision(kind, rollout.name, decision.verdict, change.by.name, endpoint, evidence))
     told = {
