@@ -141,6 +141,7 @@ def counts(view: Any) -> str:
     )
     if known["replicas_behind"]:
         words += f", {known['replicas_behind']} behind"
+    words += f"; {known['requests_per_second']:.3g} requests/s"
     if cohort is not None:
         words += f"; cohort {known['challenger_units']:,} of {cohort['max_units']:,} units"
     return words

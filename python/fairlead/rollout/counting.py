@@ -25,6 +25,7 @@ class Reporting:
     reporting: int = 0
     oldest_us: int = 0
     regions: tuple[str, ...] = ()
+    now_us: int = 0
     behind: int = 0
     """Report, but have not applied what they were told long ago."""
 
@@ -41,6 +42,7 @@ def evidence_of(endpoint: str, state: RolloutState, reports: Sequence[Telemetry]
         epochs=epochs,
         known_units=_units(arms),
         challenger_units=_units(challengers),
+        requests_per_second=_rate(state, epochs, reporting.now_us),
         replicas_expected=reporting.expected,
         replicas_reporting=reporting.reporting,
         replicas_behind=reporting.behind,
@@ -72,6 +74,13 @@ def _epoch(endpoint: str, state: RolloutState, allocation: Allocation, reports: 
         flips=[] if pairs is None else pairs.flips,
         shadow_failures=0 if pairs is None else pairs.failures,
     )
+
+
+def _rate(state: RolloutState, epochs: Sequence[EpochEvidence], now: int) -> float:
+    if not epochs or now <= state.allocations[-1].since_us:
+        return 0.0
+    requests = epochs[-1].champion.requests + epochs[-1].challenger.requests
+    return round(requests / ((now - state.allocations[-1].since_us) / 1_000_000), 3)
 
 
 def _of(endpoint: str, reports: Sequence[Telemetry]) -> Iterable[tuple[Telemetry, EndpointTelemetry]]:

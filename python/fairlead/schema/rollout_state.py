@@ -140,6 +140,8 @@ class Evidence(Document):
     """Different units that the endpoint has seen in the regions in force, by the sketches."""
     challenger_units: Count = 0
     """Different units of the challenger in this rollout."""
+    requests_per_second: float = Field(default=0.0, ge=0)
+    """That replicas compared, on average over the present epoch."""
     replicas_expected: Count = 0
     replicas_reporting: Count = 0
     replicas_behind: Count = 0

@@ -14,9 +14,9 @@ from fairlead.rollout.counting import Reporting, evidence_of
 from fairlead.schema.rollout_state import RolloutState
 from fairlead.schema.snapshot import Role
 from fairlead.schema.telemetry import ArmCounts, EndpointTelemetry, ShadowCounts, Telemetry
-from tests.serverkit.rollouts import begun, rollout
+from tests.serverkit.rollouts import at, begun, rollout
 
-REPORTING = Reporting(2, 2, 10, ("eu",))
+REPORTING = Reporting(2, 2, 10, ("eu",), now_us=at(10))
 
 
 def sketch(units: range, registers: int = 1_024) -> str:
@@ -56,6 +56,7 @@ def test_replicas_are_added_and_epochs_are_kept_apart(state: RolloutState) -> No
     assert (counted.champion.units, counted.champion.errors) == (15, 3)
     assert (counted.challenger.units, counted.challenger.errors) == (15, 3)
     assert found.challenger_units == 15
+    assert found.requests_per_second == 3.0
     assert (found.replicas_expected, found.replicas_reporting, found.regions_reporting) == (2, 2, ["eu"])
 
 

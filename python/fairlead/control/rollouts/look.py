@@ -81,6 +81,7 @@ def reporting_of(known: Sequence[ReplicaRecord], served: Collection[str], now_us
     return Reporting(
         expected=len(fresh) + len(silent),
         reporting=len(fresh),
+        now_us=now_us,
         oldest_us=max(0, now_us - oldest),
         behind=sum(one.generation < settled for one in fresh if one.replica in served),
         regions=tuple(sorted({one.region for one in fresh if one.region is not None})),
