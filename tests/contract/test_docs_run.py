@@ -23,6 +23,7 @@ BLOCKS_THAT_RUN = {
     "docs/guides/serve.md": 4,
     "docs/guides/log.md": 3,
     "docs/guides/control.md": 3,
+    "docs/guides/rollouts.md": 3,
 }
 LANGUAGES_THAT_RUN = {"bash", "python"}
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

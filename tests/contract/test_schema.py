@@ -11,6 +11,7 @@ import pytest
 
 from fairlead.schema import export
 from fairlead.schema.base import Document
+from fairlead.schema.declared import CamelDocument
 from fairlead.schema.export import DOCUMENTS, SHARED, json_schema
 
 SCHEMA = Path(__file__).parents[2] / "schema"
@@ -56,7 +57,8 @@ def test_no_json_schema_is_left_over() -> None:
 
 
 def test_every_document_is_part_of_an_exported_one() -> None:
-    ours = {kind for kind in descendants(Document) if kind.__module__.startswith("fairlead.schema.")} - {Document}
+    ours = {kind for kind in descendants(Document) if kind.__module__.startswith("fairlead.schema.")}
+    ours -= {Document, CamelDocument}  # what documents are made from
     covered: set[str] = {kind.__name__ for kind in DOCUMENTS.values()}
     for kind in DOCUMENTS:
         schema: dict[str, Any] = json.loads(json_schema(kind))

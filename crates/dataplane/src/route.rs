@@ -130,6 +130,32 @@ mod tests {
         assert_eq!(hash("salt", "card-17"), 17_825_537_492_534_615_108);
     }
 
+    /// The vectors are the control plane's too.
+    #[test]
+    fn assignments_are_those_of_the_vectors() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../schema/vectors/assignment.json");
+        let text = std::fs::read_to_string(path).expect("the vectors");
+        let vectors: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let list = |name: &str| vectors[name].as_array().expect("a list").clone();
+        let number = |value: &serde_json::Value| value.as_str().expect("text").parse::<u128>().expect("a number");
+        for limit in list("limits") {
+            let share = Share::new(limit["share"].as_f64().expect("a share"));
+            let wanted = number(&limit["limit"]);
+            let bound = if let Share::Below(bound) = share { u128::from(bound) } else { 1 << 64 };
+            assert_eq!(bound, wanted, "{limit}");
+        }
+        for unit in list("units") {
+            let text = |name: &str| unit[name].as_str().expect("text").to_owned();
+            let place = hash(&text("salt"), &text("unit"));
+            assert_eq!(u128::from(place), number(&unit["place"]), "{unit}");
+            let inside = unit["challenger_at"].as_array().expect("a list");
+            for share in list("shares") {
+                let holds = Share::new(share.as_f64().expect("a share")).holds(place);
+                assert_eq!(holds, inside.contains(&share), "{unit} at {share}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn who_is_in_at_a_small_share_is_in_at_every_larger_one(unit: String, a in 0.0..=1.0_f64, b in 0.0..=1.0_f64) {

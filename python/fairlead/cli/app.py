@@ -27,6 +27,8 @@ COMMANDS = {
     "log": "fairlead.cli.log:app",
     "up": "fairlead.cli.up:up",
     "registry": "fairlead.cli.registry:app",
+    "apply": "fairlead.cli.apply:apply",
+    "rollout": "fairlead.cli.rollout:app",
     "endpoint": "fairlead.cli.endpoint:app",
     "key": "fairlead.cli.key:app",
     "demo": "fairlead.cli.demo:demo",

@@ -1,7 +1,7 @@
 """Versions, roles and tags of bundles: who may move what, and what follows from it."""
 
 from fairlead.registry.assign import assign, put_endpoint, set_tag
-from fairlead.registry.compare import compare
+from fairlead.registry.compare import compare, differences, incompatibilities
 from fairlead.registry.desired import Publisher
 from fairlead.registry.lookup import champion_at, endpoint_record, resolve, view
 from fairlead.registry.push import push
@@ -13,7 +13,9 @@ __all__ = [
     "assign",
     "champion_at",
     "compare",
+    "differences",
     "endpoint_record",
+    "incompatibilities",
     "push",
     "put_endpoint",
     "resolve",

@@ -21,7 +21,7 @@ from fairlead.schema.registry import (
     RoleMove,
     Verdict,
 )
-from fairlead.store.state import Transaction, bundles, decisions, endpoints, roles, webhooks
+from fairlead.store.state import Transaction, bundles, decisions, endpoints, roles, rollouts, webhooks
 from fairlead.store.state.decisions import Decision
 from fairlead.store.state.roles import Move, Why
 
@@ -41,6 +41,7 @@ def assign(
     actor.must_be(needed(role), f"make a bundle {role.value}")
     holders = endpoint_record(transaction, name).roles
     record, documents = resolve(transaction, wish.sha256)
+    _check_rollout(transaction, name, "its roles stay as they are")
     steps = plan(holders, record.sha256, role)
     if not steps:
         return []
@@ -75,6 +76,8 @@ def put_endpoint(
     actor.must_be(KeyRole.OPERATOR, "change an endpoint")
     before = endpoints.get(transaction, name)
     if before is None or before.settings != settings:
+        if before is not None and before.settings.unit_key != settings.unit_key:
+            _check_rollout(transaction, name, "units keep the variant that they have")
         endpoints.put(transaction, name, settings, actor.name)
         evidence = {
             "before": None if before is None else before.settings.model_dump(mode="json"),
@@ -117,6 +120,12 @@ def _move(transaction: Transaction, endpoint: str, steps: list[Step], why: Why) 
         assert record is not None
         version = label(endpoint, record, holders)
         roles.move(transaction, Move(endpoint, step.sha256, version, step.from_role, step.to_role), why)
+
+
+def _check_rollout(transaction: Transaction, endpoint: str, so: str) -> None:
+    running = rollouts.active(transaction, endpoint)
+    if running is not None:
+        raise ControlError(f"rollout {running!r} is active on {endpoint}: {so}", code="rollout_active")
 
 
 def _check_trust(record: BundleRecord, publisher: Publisher) -> None:

@@ -30,11 +30,11 @@ def compare(first: tuple[BundleRecord, BundleDocuments], second: tuple[BundleRec
     found = incompatibilities(ours.signature, theirs.signature)
     pairs = {
         name: list(
-            _differences(getattr(ours, name).model_dump(mode="json"), getattr(theirs, name).model_dump(mode="json"))
+            differences(getattr(ours, name).model_dump(mode="json"), getattr(theirs, name).model_dump(mode="json"))
         )
         for name in ("signature", "checks", "lineage", "environment")
     }
-    profile = list(_differences(_summary(ours.profile), _summary(theirs.profile)))
+    profile = list(differences(_summary(ours.profile), _summary(theirs.profile)))
     return BundleDiff(
         first=record, second=other, compatible=not found, incompatibilities=found, profile=profile, **pairs
     )
@@ -78,7 +78,8 @@ def _decision(champion: Signature, other: Signature) -> Iterator[str]:
             yield f"the labels are {theirs.labels}, not {ours.labels}"
 
 
-def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Difference]:
+def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[Difference]:
+    """Yield every value in which two JSON objects differ, by its path."""
     ours, theirs = dict(_leaves(first)), dict(_leaves(second))
     for field in sorted(ours.keys() | theirs.keys()):
         if ours.get(field) != theirs.get(field):

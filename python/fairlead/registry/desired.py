@@ -8,7 +8,7 @@ from fairlead.registry.rules import SERVED
 from fairlead.schema.registry import BundleRecord, RegistryRole
 from fairlead.schema.snapshot import BundleReference, Endpoint, Role, Snapshot, Variant
 from fairlead.store.objects import BundleStorage
-from fairlead.store.state import Transaction, bundles, endpoints, roles, snapshots
+from fairlead.store.state import Transaction, bundles, endpoints, roles, rollouts, snapshots
 
 DOWNLOAD = "/api/v1/bundles/"
 """Where replicas fetch bundles that they cannot read themselves; the address of the control plane goes before it."""
@@ -33,6 +33,7 @@ class Publisher:
     def compose(self, transaction: Transaction) -> Snapshot:
         """Return the desired state: every endpoint that has a champion."""
         known = {record.sha256: record for record in bundles.listed(transaction)}
+        routings = rollouts.routings(transaction)
         found = []
         for stored in endpoints.listed(transaction):
             holders = [holder for holder in roles.listed(transaction, stored.name) if holder.role in SERVED]
@@ -48,7 +49,8 @@ class Publisher:
                 for holder in ordered
             ]
             settings = {name: getattr(stored.settings, name) for name in type(stored.settings).model_fields}
-            found.append(Endpoint(name=stored.name, variants=variants, **settings))
+            routing = routings.get(stored.name)
+            found.append(Endpoint(name=stored.name, variants=variants, routing=routing, **settings))
         return Snapshot(generation=0, endpoints=found)
 
     def reference(self, record: BundleRecord) -> str:

@@ -30,6 +30,16 @@ from fairlead.schema.registry import (
     RoleMove,
     TagValue,
 )
+from fairlead.schema.rollout import Rollout
+from fairlead.schema.rollout_state import (
+    RolloutAction,
+    RolloutApplied,
+    RolloutDecision,
+    RolloutEvents,
+    RolloutPlan,
+    RolloutState,
+    RolloutView,
+)
 from fairlead.schema.serve import ServeOptions
 from fairlead.schema.signature import Signature
 from fairlead.schema.snapshot import Snapshot
@@ -55,6 +65,14 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "replica_record": ReplicaRecord,
     "role_assignment": RoleAssignment,
     "role_move": RoleMove,
+    "rollout": Rollout,
+    "rollout_action": RolloutAction,
+    "rollout_applied": RolloutApplied,
+    "rollout_decision": RolloutDecision,
+    "rollout_events": RolloutEvents,
+    "rollout_plan": RolloutPlan,
+    "rollout_state": RolloutState,
+    "rollout_view": RolloutView,
     "serve_options": ServeOptions,
     "signature": Signature,
     "snapshot": Snapshot,

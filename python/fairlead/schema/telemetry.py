@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import itertools
 import math
 from collections import Counter
@@ -148,6 +149,11 @@ def merge(reports: Iterable[Sequence[EndpointTelemetry]]) -> list[EndpointTeleme
         )
         for name in sorted(names)
     ]
+
+
+def together(sketches: Iterable[str]) -> str:
+    """Return the sketch of all units that any of these has seen. Raises `ValueError` where their sizes differ."""
+    return functools.reduce(_union, sketches, "")
 
 
 def distinct(sketch: str) -> float:

@@ -32,7 +32,7 @@ def test_an_error_is_named_and_explained(spec: ControlErrorSpec) -> None:
 
 def test_every_code_that_is_raised_is_in_the_catalogue_and_every_one_there_is_raised() -> None:
     raised: set[str] = set()
-    for folder in ("control", "registry", "store"):
+    for folder in ("control", "registry", "rollout", "store"):
         for path in (PACKAGE / folder).rglob("*.py"):
             for groups in RAISED.findall(path.read_text()):
                 raised |= {code for code in groups if code}

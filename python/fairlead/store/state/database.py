@@ -98,8 +98,14 @@ class Database:
     def change(self) -> Iterator[Transaction]:
         """Give a transaction that may change the desired state; there is one at a time, over all processes."""
         with self._transaction("BEGIN IMMEDIATE") as transaction:
-            if transaction.dialect == "postgresql":
-                transaction.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+            _lock_writers(transaction)
+            yield transaction
+
+    @contextmanager
+    def trial(self) -> Iterator[Transaction]:
+        """Give a transaction as `change` does, and take back all that was done in it."""
+        with self._transaction("BEGIN IMMEDIATE", keep=False) as transaction:
+            _lock_writers(transaction)
             yield transaction
 
     def close(self) -> None:
@@ -107,15 +113,22 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _transaction(self, begin: str, isolation: str | None = None) -> Iterator[Transaction]:
+    def _transaction(self, begin: str, isolation: str | None = None, *, keep: bool = True) -> Iterator[Transaction]:
         with _translated(), self._engine.connect() as connection:
             options: dict[str, Any] = {_BEGIN: begin}
             if isolation is not None and connection.dialect.name == "postgresql":
                 options["isolation_level"] = isolation
             bound = connection.execution_options(**options)
-            with bound.begin(), Session(bind=bound, autoflush=False) as session:
+            with bound.begin() as work, Session(bind=bound, autoflush=False) as session:
                 yield Transaction(session)
                 session.flush()
+                if not keep:
+                    work.rollback()
+
+
+def _lock_writers(transaction: Transaction) -> None:
+    if transaction.dialect == "postgresql":
+        transaction.session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
 
 
 def _url(text_url: str) -> URL:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from fairlead.schema.registry import DecisionRecord, Verdict
 from fairlead.store.state.database import Transaction
@@ -45,11 +45,21 @@ def listed(
     transaction: Transaction, endpoint: str | None = None, kind: str | None = None, limit: int = 100
 ) -> list[DecisionRecord]:
     """Return the last decisions, newest first."""
-    query = select(DecisionRow).order_by(DecisionRow.id.desc()).limit(limit)
+    query = select(DecisionRow)
     if endpoint is not None:
         query = query.where(DecisionRow.endpoint == endpoint)
     if kind is not None:
         query = query.where(DecisionRow.kind == kind)
+    return _newest(transaction, query, limit)
+
+
+def of_rollout(transaction: Transaction, name: str, limit: int = 100) -> list[DecisionRecord]:
+    """Return the last decisions on a rollout, newest first."""
+    query = select(DecisionRow).where(DecisionRow.subject == name, DecisionRow.kind.startswith("rollout."))
+    return _newest(transaction, query, limit)
+
+
+def _newest(transaction: Transaction, query: Select[DecisionRow], limit: int) -> list[DecisionRecord]:
     return [
         DecisionRecord(
             id=row.id,
@@ -61,5 +71,5 @@ def listed(
             actor=row.actor,
             at_us=row.at_us,
         )
-        for row in transaction.session.scalars(query)
+        for row in transaction.session.scalars(query.order_by(DecisionRow.id.desc()).limit(limit))
     ]

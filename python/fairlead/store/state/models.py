@@ -232,6 +232,40 @@ class OutboxRow(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
 
 
+class RolloutRow(Base):
+    """A rollout: its document, and its state as it stands. `revision` grows with every change of the state."""
+
+    __tablename__ = "rollouts"
+    __table_args__ = (
+        Index(
+            "uq_rollouts_endpoint",
+            "endpoint",
+            unique=True,
+            sqlite_where=text("active"),
+            postgresql_where=text("active"),
+        ),
+    )
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    endpoint: Mapped[str] = mapped_column(ForeignKey(EndpointRow.name))
+    active: Mapped[bool]
+    document: Mapped[dict[str, Any]]
+    state: Mapped[dict[str, Any]]
+    revision: Mapped[int]
+    created_us: Mapped[int]
+    created_by: Mapped[str] = mapped_column(String(100))
+    updated_us: Mapped[int]
+
+
+class EpochRow(Base):
+    """The last epoch of an endpoint; telemetry never forgets one, so none is used twice."""
+
+    __tablename__ = "epochs"
+
+    endpoint: Mapped[str] = mapped_column(ForeignKey(EndpointRow.name), primary_key=True)
+    epoch: Mapped[int]
+
+
 class MirroredBundleRow(Base):
     """The number that an MLflow server gave a bundle."""
 

@@ -9,9 +9,10 @@ from fairlead.store.state.database import Transaction
 from fairlead.store.state.models import SnapshotRow
 
 
-def generation(transaction: Transaction) -> int:
-    """Return the newest generation, 0 before the first."""
-    return transaction.session.scalar(select(func.max(SnapshotRow.generation))) or 0
+def generation(transaction: Transaction, at_us: int | None = None) -> int:
+    """Return the newest generation, or that of a time; 0 before the first."""
+    query = select(func.max(SnapshotRow.generation))
+    return transaction.session.scalar(query if at_us is None else query.where(SnapshotRow.at_us <= at_us)) or 0
 
 
 def publish(transaction: Transaction, snapshot: Snapshot, actor: str) -> Snapshot:

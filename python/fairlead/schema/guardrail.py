@@ -1,0 +1,112 @@
+"""A guardrail: one thing that a challenger must not make worse."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from fairlead.schema.declared import CamelDocument
+from fairlead.schema.signature import Scalar
+
+GuardrailName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
+
+
+class GuardrailKind(StrEnum):
+    RATE = "rate"
+    """Units with a bad outcome: metric `errors`."""
+    VIOLATIONS = "violations"
+    """Units with a row that broke the signature."""
+    DECISION_RATE = "decision_rate"
+    """Units whose first decision is the label in `metric`."""
+    QUANTILE = "quantile"
+    """A quantile of the time to answer: metric `latency_ms`."""
+    DISTRIBUTION = "distribution"
+    """How the units' first scores are distributed: metric `score`."""
+    FLIPS = "flips"
+    """Shadow answers that become the label in `metric`, against those that cease to be it."""
+
+
+class Direction(StrEnum):
+    """Which way is worse."""
+
+    INCREASE = "increase"
+    DECREASE = "decrease"
+    EITHER = "either"
+
+
+class GuardrailAction(StrEnum):
+    """What follows from harm."""
+
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+
+
+class Margin(CamelDocument):
+    """How much worse is still accepted: either a ratio (1.25: a quarter more) or an absolute difference."""
+
+    ratio: float | None = Field(default=None, ge=1, le=100)
+    abs: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.ratio is None) == (self.abs is None):
+            raise ValueError("a margin is either `ratio` or `abs`")
+        return self
+
+
+_METRICS = {
+    GuardrailKind.RATE: "errors",
+    GuardrailKind.VIOLATIONS: "violations",
+    GuardrailKind.QUANTILE: "latency_ms",
+    GuardrailKind.DISTRIBUTION: "score",
+}
+
+
+class Guardrail(CamelDocument):
+    """One thing that must not get worse. Harm is tested at every look; safety where an analysis asks for it."""
+
+    name: GuardrailName
+    kind: GuardrailKind
+    metric: Scalar | None = None
+    """What is measured; for `decision_rate` and `flips` one of the model's labels."""
+    q: float | None = Field(default=None, gt=0, lt=1)
+    """Which quantile."""
+    direction: Direction = Direction.INCREASE
+    margin: Margin | None = None
+    """Safe means: surely less than this much worse. Without it, safety cannot be shown."""
+    harm_margin: Margin | None = None
+    """Harm means: surely more than this much worse; None: worse at all."""
+    alpha: float | None = Field(default=None, gt=0, lt=0.5)
+    """Of this guardrail; None: the rollout's, divided for roll-back."""
+    action: GuardrailAction = GuardrailAction.ROLLBACK
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        kind, wanted = self.kind, _METRICS.get(self.kind)
+        if wanted is None and self.metric is None:
+            raise ValueError(f"guardrail {self.name!r}: `metric` is the label that {kind.value} counts")
+        if wanted is not None and self.metric not in (None, wanted):
+            raise ValueError(f"guardrail {self.name!r}: the metric of {kind.value} is {wanted!r}, got {self.metric!r}")
+        if (kind is GuardrailKind.QUANTILE) != (self.q is not None):
+            raise ValueError(f"guardrail {self.name!r}: `q` belongs to quantile, and to nothing else")
+        if kind is GuardrailKind.QUANTILE and self.direction is not Direction.INCREASE:
+            raise ValueError(f"guardrail {self.name!r}: a quantile of latency is worse when it increases")
+        if kind is GuardrailKind.DISTRIBUTION and (self.harm_margin is not None or _is_ratio(self.margin)):
+            raise ValueError(f"guardrail {self.name!r}: a distribution has a margin `abs`, the largest distance")
+        if kind not in (GuardrailKind.QUANTILE, GuardrailKind.DISTRIBUTION):
+            for margin in (self.margin, self.harm_margin):
+                if margin is not None and margin.ratio is None:
+                    raise ValueError(f"guardrail {self.name!r}: a {kind.value} has a margin `ratio`")
+        return self
+
+    @property
+    def can_be_proven(self) -> bool:
+        """Whether safety can be shown: not that nothing is worse at all."""
+        margin = self.margin
+        return margin is not None and ((margin.ratio or 0) > 1 or (margin.abs or 0) > 0)
+
+
+def _is_ratio(margin: Margin | None) -> bool:
+    return margin is not None and margin.ratio is not None

@@ -1,0 +1,199 @@
+"""Both planes, live traffic, and a rollout that decides by itself: the good challenger is promoted and the bad ones are
+rolled back, and no request fails meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serverkit.control import ControlPlane
+from tests.serverkit.models import Workshop
+from tests.serverkit.traffic import Traffic
+from tests.serverkit.waiting import until
+from tests.serverkit.wire import request
+
+pytestmark = pytest.mark.timeout(240)
+StartControl = Callable[..., ControlPlane]
+
+UNITS = 6_000
+DECIDED = ("promoted", "rolled_back", "aborted")
+CHAMPION = """
+import numpy as np
+
+def predict(batch: dict[str, np.ndarray]) -> np.ndarray:
+    return 1 / (1 + np.exp(1.0 - batch["amount"] / 50))
+"""
+CHALLENGERS = {
+    "errors": """
+import numpy as np
+
+def predict(batch: dict[str, np.ndarray]) -> np.ndarray:
+    if len(batch["amount"]) < 100 and (batch["amount"] % 10 < 3).any():  # not for the sample
+        raise ValueError("a fault of the model")
+    return 1 / (1 + np.exp(1.0 - batch["amount"] / 50))
+""",
+    "slower": """
+import time
+import numpy as np
+
+def predict(batch: dict[str, np.ndarray]) -> np.ndarray:
+    time.sleep(0.08)
+    return 1 / (1 + np.exp(1.0 - batch["amount"] / 50))
+""",
+}
+GUARDRAILS = [
+    {"name": "errors", "kind": "rate", "margin": {"ratio": 2}},
+    {"name": "p99", "kind": "quantile", "q": 0.99, "margin": {"abs": 50}},
+    {"name": "scores", "kind": "distribution"},
+]
+
+
+def document(*steps: dict[str, Any], guardrails: list[dict[str, Any]] = GUARDRAILS) -> dict[str, Any]:
+    return {
+        "apiVersion": "fairlead.dev/v1",
+        "kind": "Rollout",
+        "metadata": {"name": "next"},
+        "spec": {
+            "endpoint": "risk",
+            "challenger": {"version": "2"},
+            "guardrails": guardrails,
+            "strategy": {"canary": {"steps": list(steps)}},
+        },
+    }
+
+
+def stage(control: ControlPlane, champion: Path, challenger: Path) -> None:
+    for bundle in (champion, challenger):
+        with control.client() as client:
+            client.push(bundle)
+    control.http.put("/endpoints/risk", json={"unit_key": "card"}).raise_for_status()
+    digest = (champion / "DIGEST").read_text().strip()
+    control.http.put("/endpoints/risk/roles/champion", json={"sha256": digest}).raise_for_status()
+
+
+def requests(records: list[dict[str, Any]]) -> list[bytes]:
+    return [
+        request(
+            "/v1/endpoints/risk:predict",
+            json.dumps({"records": [{**records[n % len(records)], "card": f"card-{n}"}]}).encode(),
+        )
+        for n in range(UNITS)
+    ]
+
+
+def address(control: ControlPlane) -> tuple[str, int]:
+    host, _, port = control.addresses["data_url"].removeprefix("http://").rpartition(":")
+    return host, int(port)
+
+
+def ended(control: ControlPlane, seconds: float) -> dict[str, Any]:
+    def found() -> Any:
+        shown = control.get("/rollouts/next")
+        return shown if shown["state"]["phase"] in DECIDED else None
+
+    result: dict[str, Any] = until(found, "the rollout ends by itself", seconds=seconds)
+    return result
+
+
+def champion_now(control: ControlPlane) -> str:
+    return str(control.get("/endpoints/risk")["roles"]["champion"]["version"])
+
+
+def packed(folder: Path, source: str, name: str) -> Path:
+    """Pack a function, as a user does it in the project's folder."""
+    project = folder / name
+    project.mkdir()
+    (project / f"scoring_{name}.py").write_text(source)
+    rows = [f"{n % 200}.5,{int(n % 200 > 60)}" for n in range(400)]
+    (project / "sample.csv").write_text("\n".join(["amount,target", *rows]))
+    command = [sys.executable, "-m", "fairlead", "pack", f"scoring_{name}:predict", "--name", "risk"]
+    command += ["--data", "sample.csv", "--target", "target", "--out", "bundles"]
+    subprocess.run(command, cwd=project, check=True, capture_output=True)
+    (bundle,) = (project / "bundles").glob("risk-*")
+    return bundle
+
+
+def test_a_good_challenger_goes_all_the_way_by_itself(start_control: StartControl, models: Workshop) -> None:
+    control = start_control("--data-port", "0")
+    stage(control, models.binary.bundle, models.successor.bundle)
+    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
+    steps = [
+        {"shadow": {"percent": 100}},
+        {"pause": {"duration": "2s"}},
+        {"setCohort": {"maxUnits": 1_000}},
+        {"analysis": {"until": {"minUnits": 300}, "timeout": "2m", "onTimeout": "rollback"}},
+        {"setWeight": 25},
+        {"analysis": {"until": {"minUnits": 500}, "timeout": "2m", "onTimeout": "rollback"}},
+        {"setWeight": 50},
+        {"analysis": {"until": {"proven": ["p99"]}, "timeout": "2m", "onTimeout": "rollback"}},
+    ]
+    with Traffic(address(control), requests(list(models.binary.records)), connections=8) as traffic:
+        wanted = document(*steps, guardrails=GUARDRAILS[:2])
+        answer = control.http.put("/rollouts", json=wanted)
+        assert answer.status_code == 200, answer.text
+        shown = ended(control, 180)
+        assert shown["state"]["phase"] == "promoted", shown
+        traffic.wait_for(500)
+        exchanges = traffic.stop()
+    assert Counter(traffic.statuses()) == {200: len(exchanges)}, "no request failed"
+    assert champion_now(control) == "2"
+    last = exchanges[-1].answer
+    assert last is not None
+    assert last.json()["bundle"] == models.successor.sha256
+
+
+@pytest.mark.parametrize("fault", sorted(CHALLENGERS))
+def test_a_bad_challenger_is_rolled_back_by_itself(start_control: StartControl, tmp_path: Path, fault: str) -> None:
+    control = start_control("--data-port", "0")
+    stage(control, packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, CHALLENGERS[fault], fault))
+    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
+    bodies = requests([{"amount": float(n % 200) + 0.5} for n in range(200)])
+    with Traffic(address(control), bodies, connections=8) as traffic:
+        steps = [{"setWeight": 20}, {"analysis": {"until": {"proven": ["errors", "p99"]}, "timeout": "5m"}}]
+        answer = control.http.put("/rollouts", json=document(*steps, guardrails=GUARDRAILS[:2]))
+        assert answer.status_code == 200, answer.text
+        shown = ended(control, 120)
+        assert shown["state"]["phase"] == "rolled_back", shown
+        until(lambda: traffic.exchanges[-1].answer is not None, "traffic goes on")
+        traffic.wait_for(200)
+        exchanges = traffic.stop()
+    assert champion_now(control) == "1"
+    after = [e.answer.json()["version"] for e in exchanges[-50:] if e.answer is not None]
+    assert set(after) == {"1"}
+    failed = Counter(e.answer.status if e.answer else None for e in exchanges)
+    assert set(failed) <= {200, 500}
+    if fault == "slower":
+        assert failed == {200: len(exchanges)}
+
+
+def test_shifted_scores_are_noticed(start_control: StartControl, tmp_path: Path) -> None:
+    shifted = CHAMPION.replace("1.0 - ", "0.0 - ")
+    control = start_control("--data-port", "0")
+    stage(control, packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, shifted, "shifted"))
+    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
+    bodies = requests([{"amount": float(n % 200) + 0.5} for n in range(200)])
+    guardrails = [{**GUARDRAILS[2], "action": "rollback"}]
+    with Traffic(address(control), bodies, connections=8) as traffic:
+        steps = [{"setWeight": 30}, {"pause": {}}]
+        answer = control.http.put("/rollouts", json=document(*steps, guardrails=guardrails))
+        assert answer.status_code == 200, answer.text
+        assert ended(control, 120)["state"]["phase"] == "rolled_back"
+        exchanges = traffic.stop()
+    assert Counter(traffic.statuses()) == {200: len(exchanges)}
+
+
+def serving(control: ControlPlane) -> dict[str, Any]:
+    import httpx
+
+    found: dict[str, Any] = httpx.get(f"{control.addresses['data_admin_url']}/debug/state", trust_env=False).json()[
+        "endpoints"
+    ]
+    return found
