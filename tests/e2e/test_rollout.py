@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,22 +49,26 @@ def predict(batch: dict[str, np.ndarray]) -> np.ndarray:
     return 1 / (1 + np.exp(1.0 - batch["amount"] / 50))
 """,
 }
-GUARDRAILS = [
+GUARDRAILS: list[dict[str, Any]] = [
     {"name": "errors", "kind": "rate", "margin": {"ratio": 2}},
     {"name": "p99", "kind": "quantile", "q": 0.99, "margin": {"abs": 50}},
     {"name": "scores", "kind": "distribution"},
 ]
 
 
-def document(*steps: dict[str, Any], guardrails: list[dict[str, Any]] = GUARDRAILS) -> dict[str, Any]:
+def digest(bundle: Path) -> str:
+    return (bundle / "DIGEST").read_text().strip()
+
+
+def document(challenger: Path, *steps: dict[str, Any], guardrails: Sequence[Any]) -> dict[str, Any]:
     return {
         "apiVersion": "fairlead.dev/v1",
         "kind": "Rollout",
         "metadata": {"name": "next"},
         "spec": {
             "endpoint": "risk",
-            "challenger": {"version": "2"},
-            "guardrails": guardrails,
+            "challenger": {"bundle": digest(challenger)},
+            "guardrails": list(guardrails),
             "strategy": {"canary": {"steps": list(steps)}},
         },
     }
@@ -75,8 +79,7 @@ def stage(control: ControlPlane, champion: Path, challenger: Path) -> None:
         with control.client() as client:
             client.push(bundle)
     control.http.put("/endpoints/risk", json={"unit_key": "card"}).raise_for_status()
-    digest = (champion / "DIGEST").read_text().strip()
-    control.http.put("/endpoints/risk/roles/champion", json={"sha256": digest}).raise_for_status()
+    control.http.put("/endpoints/risk/roles/champion", json={"sha256": digest(champion)}).raise_for_status()
 
 
 def requests(records: list[dict[str, Any]]) -> list[bytes]:
@@ -104,7 +107,8 @@ def ended(control: ControlPlane, seconds: float) -> dict[str, Any]:
 
 
 def champion_now(control: ControlPlane) -> str:
-    return str(control.get("/endpoints/risk")["roles"]["champion"]["version"])
+    """The sha256 of the champion's bundle."""
+    return str(control.get("/endpoints/risk/roles/champion")["sha256"])
 
 
 def packed(folder: Path, source: str, name: str) -> Path:
@@ -125,7 +129,7 @@ def test_a_good_challenger_goes_all_the_way_by_itself(start_control: StartContro
     control = start_control("--data-port", "0")
     stage(control, models.binary.bundle, models.successor.bundle)
     until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"shadow": {"percent": 100}},
         {"pause": {"duration": "2s"}},
         {"setCohort": {"maxUnits": 1_000}},
@@ -136,7 +140,7 @@ def test_a_good_challenger_goes_all_the_way_by_itself(start_control: StartContro
         {"analysis": {"until": {"proven": ["p99"]}, "timeout": "2m", "onTimeout": "rollback"}},
     ]
     with Traffic(address(control), requests(list(models.binary.records)), connections=8) as traffic:
-        wanted = document(*steps, guardrails=GUARDRAILS[:2])
+        wanted = document(models.successor.bundle, *steps, guardrails=GUARDRAILS[:2])
         answer = control.http.put("/rollouts", json=wanted)
         assert answer.status_code == 200, answer.text
         shown = ended(control, 180)
@@ -144,7 +148,7 @@ def test_a_good_challenger_goes_all_the_way_by_itself(start_control: StartContro
         traffic.wait_for(500)
         exchanges = traffic.stop()
     assert Counter(traffic.statuses()) == {200: len(exchanges)}, "no request failed"
-    assert champion_now(control) == "2"
+    assert champion_now(control) == models.successor.sha256
     last = exchanges[-1].answer
     assert last is not None
     assert last.json()["bundle"] == models.successor.sha256
@@ -153,21 +157,25 @@ def test_a_good_challenger_goes_all_the_way_by_itself(start_control: StartContro
 @pytest.mark.parametrize("fault", sorted(CHALLENGERS))
 def test_a_bad_challenger_is_rolled_back_by_itself(start_control: StartControl, tmp_path: Path, fault: str) -> None:
     control = start_control("--data-port", "0")
-    stage(control, packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, CHALLENGERS[fault], fault))
+    champion, challenger = packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, CHALLENGERS[fault], fault)
+    stage(control, champion, challenger)
     until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
     bodies = requests([{"amount": float(n % 200) + 0.5} for n in range(200)])
     with Traffic(address(control), bodies, connections=8) as traffic:
-        steps = [{"setWeight": 20}, {"analysis": {"until": {"proven": ["errors", "p99"]}, "timeout": "5m"}}]
-        answer = control.http.put("/rollouts", json=document(*steps, guardrails=GUARDRAILS[:2]))
+        steps: list[dict[str, Any]] = [
+            {"setWeight": 20},
+            {"analysis": {"until": {"proven": ["errors", "p99"]}, "timeout": "5m"}},
+        ]
+        answer = control.http.put("/rollouts", json=document(challenger, *steps, guardrails=GUARDRAILS[:2]))
         assert answer.status_code == 200, answer.text
         shown = ended(control, 120)
         assert shown["state"]["phase"] == "rolled_back", shown
         until(lambda: traffic.exchanges[-1].answer is not None, "traffic goes on")
         traffic.wait_for(200)
         exchanges = traffic.stop()
-    assert champion_now(control) == "1"
-    after = [e.answer.json()["version"] for e in exchanges[-50:] if e.answer is not None]
-    assert set(after) == {"1"}
+    assert champion_now(control) == digest(champion)
+    after = [e.answer.json()["bundle"] for e in exchanges[-50:] if e.answer is not None]
+    assert set(after) == {digest(champion)}
     failed = Counter(e.answer.status if e.answer else None for e in exchanges)
     assert set(failed) <= {200, 500}
     if fault == "slower":
@@ -177,13 +185,14 @@ def test_a_bad_challenger_is_rolled_back_by_itself(start_control: StartControl, 
 def test_shifted_scores_are_noticed(start_control: StartControl, tmp_path: Path) -> None:
     shifted = CHAMPION.replace("1.0 - ", "0.0 - ")
     control = start_control("--data-port", "0")
-    stage(control, packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, shifted, "shifted"))
+    champion, challenger = packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, shifted, "shifted")
+    stage(control, champion, challenger)
     until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
     bodies = requests([{"amount": float(n % 200) + 0.5} for n in range(200)])
     guardrails = [{**GUARDRAILS[2], "action": "rollback"}]
     with Traffic(address(control), bodies, connections=8) as traffic:
-        steps = [{"setWeight": 30}, {"pause": {}}]
-        answer = control.http.put("/rollouts", json=document(*steps, guardrails=guardrails))
+        steps: list[dict[str, Any]] = [{"setWeight": 30}, {"pause": {}}]
+        answer = control.http.put("/rollouts", json=document(challenger, *steps, guardrails=guardrails))
         assert answer.status_code == 200, answer.text
         assert ended(control, 120)["state"]["phase"] == "rolled_back"
         exchanges = traffic.stop()
