@@ -16,13 +16,12 @@ from fairlead.schema.snapshot import Endpoint, Role, Routing, Snapshot
 from fairlead.schema.telemetry import (
     LATENCY_EDGES_US,
     SCORE_BINS,
+    SKETCH_REGISTERS,
     ArmCounts,
     EndpointTelemetry,
     ShadowCounts,
     Telemetry,
 )
-
-REGISTERS = 1_024
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Counts:
     decisions: list[int] = field(default_factory=lambda: [0, 0])
     scores: list[int] = field(default_factory=lambda: [0] * SCORE_BINS)
     latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_EDGES_US) + 1))
-    registers: bytearray = field(default_factory=lambda: bytearray(REGISTERS))
+    registers: bytearray = field(default_factory=lambda: bytearray(SKETCH_REGISTERS))
 
 
 class SimulatedPlane:
@@ -121,8 +120,8 @@ class SimulatedPlane:
         counts.decisions[int(score >= SCORE_BINS // 2)] += 1
         counts.latencies[53 if self._random.random() < behaviour.slow else self._random.randrange(15, 25)] += 1
         value = int.from_bytes(blake2b(unit.encode(), digest_size=8).digest(), "little")
-        place, rest = value % REGISTERS, value // REGISTERS
-        counts.registers[place] = max(counts.registers[place], 55 - rest.bit_length())
+        place, rest = value % SKETCH_REGISTERS, value // SKETCH_REGISTERS
+        counts.registers[place] = max(counts.registers[place], 53 - rest.bit_length())
 
     def report(self, **changes: Any) -> dict[str, Any]:
         """Return the next report, as JSON."""

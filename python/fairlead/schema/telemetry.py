@@ -77,7 +77,7 @@ class ArmCounts(Document):
     score_counts: list[Count] = Field(default_factory=lambda: [0] * SCORE_BINS)
     """Units by their first score."""
     latency_counts: list[Count] = Field(default_factory=lambda: [0] * (len(LATENCY_EDGES_US) + 1))
-    """Requests by latency."""
+    """Units by the latency of their first answer."""
     units_sketch: Sketch = ""
 
     @model_validator(mode="after")

@@ -13,19 +13,20 @@ from hypothesis import strategies as st
 from fairlead.rollout.counting import Reporting, evidence_of
 from fairlead.schema.rollout_state import RolloutState
 from fairlead.schema.snapshot import Role
-from fairlead.schema.telemetry import ArmCounts, EndpointTelemetry, ShadowCounts, Telemetry
+from fairlead.schema.telemetry import SKETCH_REGISTERS, ArmCounts, EndpointTelemetry, ShadowCounts, Telemetry
 from tests.serverkit.rollouts import at, begun, rollout
 
 REPORTING = Reporting(2, 2, 10, ("eu",), now_us=at(10))
 
 
-def sketch(units: range, registers: int = 1_024) -> str:
+def sketch(units: range) -> str:
     """HyperLogLog registers of numbered units."""
-    found = [0] * registers
+    found = [0] * SKETCH_REGISTERS
     for unit in units:
         value = int.from_bytes(blake2b(str(unit).encode(), digest_size=8).digest(), "little")
-        rest = value // registers
-        found[value % registers] = max(found[value % registers], 55 - rest.bit_length())
+        rest = value // SKETCH_REGISTERS
+        place = value % SKETCH_REGISTERS
+        found[place] = max(found[place], 53 - rest.bit_length())
     return base64.b64encode(bytes(found)).decode()
 
 
