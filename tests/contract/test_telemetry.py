@@ -1,0 +1,30 @@
+"""What the data plane counts in and what the documents say have the same bins: the sums would be nonsense otherwise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fairlead.schema.telemetry import LATENCY_EDGES_US, SCORE_BINS, SCORE_DELTA_EDGES, SKETCH_REGISTERS
+
+ARMS = (Path(__file__).parents[2] / "crates" / "dataplane" / "src" / "arms.rs").read_text()
+
+
+def constant(name: str) -> str:
+    found = re.search(rf"const {name}: [^=]+= ([^;]+);", ARMS)
+    assert found is not None, name
+    return found[1]
+
+
+def test_bins_and_registers_are_those_of_the_documents() -> None:
+    assert int(constant("SCORE_BINS")) == SCORE_BINS
+    assert 2 ** int(constant("SKETCH_BITS")) == SKETCH_REGISTERS
+    assert tuple(float(edge) for edge in constant("DELTA_EDGES").strip("[]").split(",")) == SCORE_DELTA_EDGES
+
+
+def test_latency_edges_follow_the_same_rule() -> None:
+    assert int(constant("LATENCY_EDGES")) == len(LATENCY_EDGES_US)
+    # The Rust side's own test holds its values at 0, 1, 4 and 80 of this rule; the last edge is a minute on both sides.
+    assert "(50.0 * (index as f64 / 4.0).exp2()).round()" in ARMS
+    assert "60_000_000" in ARMS
+    assert [LATENCY_EDGES_US[i] for i in (0, 1, 4, 80, 81)] == [50, 59, 100, 52_428_800, 60_000_000]
