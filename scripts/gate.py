@@ -19,6 +19,8 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # pytest's last line, and one line for each of cargo's test binaries.
 PYTEST = re.compile(r"^(?:=+ )?((?:\d+ \w+, )*\d+ \w+) in [\d.]+s")
 CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored")
+# A test that failed: in pytest's short summary with its reason behind it, in cargo's output by its name.
+BROKEN = re.compile(r"^(?:(?:FAILED|ERROR) (tests/\S.*)|test (\S+) \.\.\. FAILED)$")
 
 
 @dataclass
@@ -29,14 +31,17 @@ class Step:
     ok: bool = False
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
 
     def read(self, line: str) -> None:
-        """Take the counts from one line of output, if it has them."""
+        """Take the counts, or the name of a test that failed, from one line of output, if it has them."""
         line = COLOUR.sub("", line).strip()
         if found := CARGO.match(line):
             self._add(zip(("passed", "failed", "skipped"), map(int, found.groups()), strict=True))
         elif found := PYTEST.match(line):
             self._add((word.rstrip("s"), int(number)) for number, word in map(str.split, found[1].split(", ")))
+        elif found := BROKEN.match(line):
+            self.broken.append(found[1] or found[2])
 
     def _add(self, counts: object) -> None:
         for word, number in counts:  # type: ignore[attr-defined]
@@ -74,12 +79,13 @@ def run_group(group: str) -> list[Step]:
 
 
 def summary(steps: list[Step], seconds: float) -> str:
-    """Return the table of the steps and the closing line."""
+    """Return the table of the steps, each with the tests that failed in it, and the closing line."""
     lines = ["", "==== summary"]
     totals = {"failed": 0, "passed": 0}
     for step in steps:
         told = ", ".join(f"{number} {word}" for word, number in step.counts.items() if number)
         lines.append(f"  {'ok    ' if step.ok else 'FAILED'} {step.name:<12} {step.seconds:7.1f} s  {told}")
+        lines.extend(f"           {test}" for test in step.broken)
         for word, number in step.counts.items():
             totals[word] = totals.get(word, 0) + number
         if not step.ok and not step.counts.get("failed"):

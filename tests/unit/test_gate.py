@@ -44,6 +44,25 @@ def test_counts_are_read_from_the_last_line_of_test_runners(line: str, counts: d
     assert step.counts == counts
 
 
+def test_the_summary_names_the_tests_that_failed() -> None:
+    step = gate.Step("faults")
+    for line in (
+        "FAILED tests/faults/test_kill.py::test_a[1 2] - AssertionError: 3 != 4",
+        "\x1b[31mERROR\x1b[0m tests/faults/test_drain.py::test_b",
+        "test log::tests::torn ... FAILED",
+        "test log::tests::whole ... ok",
+        "FAILED to connect, trying again",
+    ):
+        step.read(line)
+    named = [
+        "tests/faults/test_kill.py::test_a[1 2] - AssertionError: 3 != 4",
+        "tests/faults/test_drain.py::test_b",
+        "log::tests::torn",
+    ]
+    assert step.broken == named
+    assert all(name in gate.summary([step], 1.0) for name in named)
+
+
 def test_counts_of_several_test_binaries_add_up() -> None:
     step = gate.Step("rust-test")
     for passed in (3, 4):
