@@ -37,8 +37,10 @@ $(STAMPS)/venv: scripts/tools.sh
 	mkdir -p $(STAMPS)
 	touch $@
 
-$(STAMPS)/servers: $(STAMPS)/venv scripts/tools.sh
+$(STAMPS)/servers: $(STAMPS)/dev scripts/tools.sh tests/serverkit/servers.txt
 	bash scripts/tools.sh $(PYTHON) tests
+	@echo "== MLflow's and an S3 server, for tests, in an environment of their own"
+	$(BIN)/python -c "from tests.serverkit.servers import program; program('mlflow')"
 	touch $@
 
 # $(STAMPS)/demo and $(STAMPS)/dev: the dependencies with that extra of pyproject.toml.

@@ -41,7 +41,7 @@ def refuses(server: Server) -> bool:
     try:
         with socket.create_connection(server.address, timeout=1.0):
             return False
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # the latter where it was closed while we stood in its queue
         return True
 
 
@@ -92,7 +92,12 @@ def test_what_is_in_flight_is_finished(serve: Serve, models: Workshop, gates: Ga
 def test_not_ready_is_told_at_once_while_connections_are_still_taken(
     serve: Serve, models: Workshop, gates: Gates
 ) -> None:
-    server = serve(gated(models), endpoint("binary", models.binary.bundle), environment=gates.environment)
+    server = serve(
+        gated(models),
+        endpoint("binary", models.binary.bundle),
+        environment=gates.environment,
+        arguments=["--shutdown-delay", "3"],
+    )
     gate = gates.new()
     with Wire(server.address) as wire:
         wire.send(held(gate))

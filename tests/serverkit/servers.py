@@ -23,14 +23,14 @@ START_SECONDS = 60.0
 
 
 def program(name: str) -> Path:
-    """Return a program of the environment, which is made when it is first asked for."""
-    HOME.mkdir(parents=True, exist_ok=True)
+    """Return a program of the environment, which is made when it is first asked for: by `make`, before the tests do."""
     stamp = HOME / "servers.txt"
-    with (HOME / ".lock").open("w") as lock:
+    with HOME.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != REQUIREMENTS.read_text():
             for command in (
-                [sys.executable, "-m", "venv", str(HOME)],
+                # Cleared: an installation that was killed leaves packages that look whole.
+                [sys.executable, "-m", "venv", "--clear", str(HOME)],
                 [str(HOME / "bin" / "python"), "-m", "pip", "install", "-q", "-r", str(REQUIREMENTS)],
             ):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)

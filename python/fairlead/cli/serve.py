@@ -66,7 +66,12 @@ def serve(
     max_body_mb: Annotated[int, typer.Option(min=1, help="Largest request body.")] = 32,
     connections: Annotated[int, typer.Option(min=1, help="Open connections at once.")] = 16_384,
     header_timeout_ms: Annotated[int, typer.Option(min=1, help="Longest wait for a request's head, or body.")] = 30_000,
-    grace: Annotated[float, typer.Option(min=0, help="Seconds that requests may go on after SIGTERM.")] = 30.0,
+    grace: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds that requests may go on after SIGTERM.")
+    ] = 30.0,
+    shutdown_delay: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Seconds of them in which new connections are still taken.")
+    ] = 0.25,
     log_retention_mb: Annotated[int | None, typer.Option(min=1, help="Oldest log segments go beyond this.")] = None,
     log_retention_hours: Annotated[float | None, typer.Option(min=0, help="Log segments go when older.")] = None,
     state: Annotated[Path | None, typer.Option(help="Folder that keeps the last good snapshot.")] = None,
@@ -140,6 +145,7 @@ def serve(
         state_directory=None if state is None else str(state.resolve()),
         io_threads=io_threads,
         grace_seconds=grace,
+        shutdown_delay_seconds=shutdown_delay,
         region=region,
         control=None
         if control is None

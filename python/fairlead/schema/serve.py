@@ -68,8 +68,10 @@ class ServeOptions(Document):
     """Where the last good snapshot is kept; None: nowhere."""
     io_threads: int = Field(default=0, ge=0, le=256)
     """0: as many as the cgroup grants CPUs."""
-    grace_seconds: float = Field(default=30.0, ge=0)
+    grace_seconds: float = Field(default=30.0, ge=0, le=86_400)
     """How long in-flight requests may go on after SIGTERM."""
+    shutdown_delay_seconds: float = Field(default=0.25, ge=0, le=86_400)
+    """Part of that: how long new connections are still taken, while load balancers learn that this replica leaves."""
     region: str | None = Field(default=None, max_length=100)
     """Where this replica runs; rollouts may go region by region."""
     control: ControlLink | None = None

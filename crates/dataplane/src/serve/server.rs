@@ -29,9 +29,6 @@ use super::io::{Duty, IoThread, Visitor};
 use super::link;
 use super::state::State;
 
-/// How long new connections are still taken after SIGTERM, while load balancers learn that this replica leaves.
-const LAME_DUCK: Duration = Duration::from_millis(250);
-
 /// How long a half-sent request may hold up the end.
 const UNFINISHED: Duration = Duration::from_secs(2);
 
@@ -100,7 +97,9 @@ pub fn serve(options: &ServeOptions, started: impl FnOnce(Started)) -> Result<bo
         }
         started(Started { port: ports.0, admin_port: ports.1, elapsed: begun.elapsed() });
         wait_for_the_end().await?;
-        Ok(house.drain(&accepting, Duration::from_secs_f64(options.grace_seconds)).await)
+        let seconds = [options.grace_seconds, options.shutdown_delay_seconds];
+        let [grace, delay] = seconds.map(Duration::from_secs_f64);
+        Ok(house.drain(&accepting, grace, delay).await)
     });
     house.state.log.close();
     runtime.shutdown_background();
@@ -208,12 +207,13 @@ impl House {
         tokio::task::spawn_blocking(apply).await.map_err(|error| Error::new(Code::Internal, error.to_string()))?
     }
 
-    /// Not ready at once; a moment of new connections; then no more, and what is in flight is finished.
-    async fn drain(&self, accepting: &tokio::task::JoinHandle<()>, grace: Duration) -> bool {
+    /// Not ready at once; new connections for `delay`, while load balancers learn that this replica leaves; then no
+    /// more, and what is in flight is finished.
+    async fn drain(&self, accepting: &tokio::task::JoinHandle<()>, grace: Duration, delay: Duration) -> bool {
         let until = Instant::now() + grace;
         self.state.draining.store(true, Ordering::Relaxed);
         tracing::info!(in_flight = self.state.in_flight(), "draining");
-        tokio::time::sleep(LAME_DUCK.min(grace)).await;
+        tokio::time::sleep(delay.min(grace)).await;
         accepting.abort();
         // Nobody listens when every connection has closed already.
         let _ = self.stop.send(true);

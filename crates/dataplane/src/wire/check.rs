@@ -162,7 +162,12 @@ pub fn serve_options(options: &ServeOptions) -> Verdict {
         within("control.replica (bytes)", link.replica.len() as u64, 1, 200)?;
         within("control.report_ms", link.report_ms, 50, 60_000)?;
     }
-    require(options.grace_seconds >= 0.0, || "grace_seconds must not be negative".to_owned())
+    within_a_day("grace_seconds", options.grace_seconds)?;
+    within_a_day("shutdown_delay_seconds", options.shutdown_delay_seconds)
+}
+
+fn within_a_day(name: &str, seconds: f64) -> Verdict {
+    require((0.0..=86_400.0).contains(&seconds), || format!("{name} must be 0 to 86400, got {seconds}"))
 }
 
 fn schema_version(version: u32) -> Verdict {

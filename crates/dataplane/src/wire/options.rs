@@ -72,6 +72,7 @@ pub struct ServeOptions {
     pub state_directory: Option<String>,
     pub io_threads: usize,
     pub grace_seconds: f64,
+    pub shutdown_delay_seconds: f64,
     pub region: Option<String>,
     pub control: Option<ControlLink>,
     pub trust_pickle: bool,
