@@ -91,9 +91,14 @@ def _gathered(guardrail: Guardrail, state: RolloutState, compared: Sequence[Comp
                 continue
             own = found.setdefault(slice_key(one.column, one.value, other=one.other), _Slice(one))
             mine, theirs = (outcomes(guardrail, arm, state.labels) for arm in (one.challenger, one.champion))
-            own.rows.append((epoch.share, epoch.units(mine), epoch.units(theirs)))
-            own.units += epoch.units(one.challenger.units + one.champion.units)
+            own.rows.append((epoch.share, _units(epoch, mine), _units(epoch, theirs)))
+            own.units += _units(epoch, one.challenger.units + one.champion.units)
     return [found[key] for key in sorted(found, key=lambda key: tuple(map(str, key)))]
+
+
+def _units(epoch: Compared, count: int) -> int:
+    """As `Compared.units`, to the nearest: where there are few, 5 and 1 must not become 4 and none."""
+    return round(count / epoch.counted.duplication)
 
 
 def _assessed(guardrail: Guardrail, counted: tuple[_Slice, Shown], *, harmful: bool, levels: Levels) -> SliceAssessment:

@@ -108,9 +108,9 @@ def test_a_preview_lasts_as_long_as_it_says() -> None:
             r"spec.guardrails\[1\].by \(x\): expected a feature of the signature, got 'city'",
         ),
         (
-            {"guardrails": [{"name": "x", "kind": "rate", "by": "amount"}]},
+            {"guardrails": [ERRORS, {"name": "x", "kind": "rate", "by": "amount"}]},
             {},
-            r"spec.guardrails\[0\].by \(x\): .* 'amount' is a float",
+            r"spec.guardrails\[1\].by \(x\): .* 'amount' is a float",
         ),
         ({"unit": "customer"}, {}, "customer"),
         ({}, {"unit_key": None}, "no unit key"),
