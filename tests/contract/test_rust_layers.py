@@ -17,6 +17,7 @@ ROWS = (
     {"execute"},  # one batch through one model
     {"bundle", "infer", "lane", "log", "metrics", "route", "validate"},  # the steps
     {"admission", "arms", "stats"},  # places for rows; what is counted of units, inputs and scores
+    {"slices"},  # units by the value of a column
     {"model"},  # a signature, compiled
     {"wire"},  # every format that crosses the process's boundary
     {"violation", "tensor"},

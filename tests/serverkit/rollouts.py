@@ -9,8 +9,15 @@ from fairlead.rollout.commands import By, Facts
 from fairlead.schema.control import KeyRole
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import ArmEvidence, Contender, EpochEvidence, Evidence, RolloutState
+from fairlead.schema.signature import FeatureSpec, FeatureType
 from fairlead.schema.telemetry import LATENCY_EDGES_US, SCORE_BINS
 
+FEATURES = [
+    FeatureSpec(name="amount", type=FeatureType.FLOAT, tensor="x"),
+    FeatureSpec(name="country", type=FeatureType.STRING, tensor="s"),
+    FeatureSpec(name="member", type=FeatureType.BOOLEAN, tensor="x", column=1),
+    FeatureSpec(name="size", type=FeatureType.STRING, tensor="t", categories=["small", "large"]),
+]
 SECOND = 1_000_000
 START = 1_800_000_000 * SECOND
 ERRORS = {"name": "errors", "kind": "rate", "margin": {"ratio": 1.5}}
@@ -41,6 +48,7 @@ def facts(**changes: Any) -> Facts:
         "salt": "salt",
         "unit_key": "card",
         "labels": [False, True],
+        "features": FEATURES,
     }
     return Facts(**(known | changes))
 

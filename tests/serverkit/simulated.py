@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from fairlead.rollout.assignment import is_challengers
+from fairlead.rollout.assignment import is_challengers, is_controls
 from fairlead.schema.snapshot import Endpoint, Role, Routing, Snapshot
 from fairlead.schema.telemetry import (
     LATENCY_EDGES_US,
@@ -61,7 +61,7 @@ class SimulatedPlane:
         self._random = random.Random(options.get("seed", 1))
         self._broken_split: bool = options.get("broken_split", False)
         self._incarnation = options.get("incarnation", 1_700_000_000_000_000)
-        self._counts: dict[tuple[str, int], Counts] = defaultdict(Counts)
+        self._counts: dict[tuple[str, int, bool], Counts] = defaultdict(Counts)
         self._shadows: dict[tuple[str, int], tuple[int, int]] = {}
         self._sequence = 0
         self._next_unit = 0
@@ -98,7 +98,9 @@ class SimulatedPlane:
             unit = f"{self.name}-{self._next_unit}"
             self._next_unit += 1
             mine = routing.challenger is not None and self._mine(unit, routing)
-            self._answer(unit, routing.challenger if mine and routing.challenger else champion, routing.epoch)
+            version = routing.challenger if mine and routing.challenger else champion
+            matched = routing.matched and not mine and is_controls(unit, routing.salt, routing.share)
+            self._answer(unit, version, self._counts[version, routing.epoch, matched])
             if routing.shadow is not None:
                 pairs, flips = self._shadows.get((routing.shadow, routing.epoch), (0, 0))
                 self._shadows[routing.shadow, routing.epoch] = (pairs + 1, flips)
@@ -109,8 +111,8 @@ class SimulatedPlane:
         share = routing.share * 0.7 if self._broken_split else routing.share
         return is_challengers(unit, routing.salt, share)
 
-    def _answer(self, unit: str, version: str, epoch: int) -> None:
-        behaviour, counts = self._behaviours.get(version, Behaviour()), self._counts[version, epoch]
+    def _answer(self, unit: str, version: str, counts: Counts) -> None:
+        behaviour = self._behaviours.get(version, Behaviour())
         counts.units.add(unit)
         counts.requests += 1
         if self._random.random() < behaviour.errors:
@@ -135,6 +137,7 @@ class SimulatedPlane:
                 version=version,
                 role=Role.CHAMPION if version == champion else Role.CHALLENGER,
                 epoch=epoch,
+                matched=matched,
                 requests=counts.requests,
                 errors=len(counts.failed),
                 units=len(counts.units),
@@ -144,7 +147,7 @@ class SimulatedPlane:
                 latency_counts=counts.latencies,
                 units_sketch=base64.b64encode(counts.registers).decode(),
             )
-            for (version, epoch), counts in self._counts.items()
+            for (version, epoch, matched), counts in self._counts.items()
         ]
         shadows = [
             ShadowCounts(version=version, epoch=epoch, pairs=pairs)

@@ -15,6 +15,7 @@ use crate::lane::{Answered, Job};
 use crate::mirror::{Mirror, Original};
 use crate::plan::{Endpoint, Plan, Variant};
 use crate::route::{self, Routing, Wish};
+use crate::slices::Place;
 use crate::tensor::Tensor;
 use crate::validate;
 use crate::violation::Violation;
@@ -250,12 +251,12 @@ impl Answerer {
         };
         account.move_to(&seat.variant().core);
         let shadow = routing.shadow(random).and_then(|index| self.mirror(seat.endpoint, routing, index, &parsed));
-        let units = if seat.chosen { Vec::new() } else { first_rows(&parsed.units) };
+        let lone = parsed.units.iter().all(Option::is_none).then_some(random);
+        let counted = if seat.chosen { Vec::new() } else { counted(routing, &parsed) };
         let result = self.answer(seat, call, parsed).await;
-        for (row, unit) in units {
-            let unit = unit.map(|unit| route::hash(&routing.salt, &unit));
+        for Counted { row, unit, place } in counted {
             let (verdict, violated) = judged(&result, call.received, row);
-            routing.arms[seat.index].count(unit, verdict, violated);
+            routing.arm(seat.index, unit.or(lone)).count(unit, place, verdict, violated);
         }
         if let (Some(shadow), Ok(answered)) = (shadow, &result) {
             shadow.start(answered);
@@ -351,16 +352,31 @@ fn unit_hash(routing: &Routing, unit: Option<&str>) -> u64 {
     unit.map_or(u64::MAX, |unit| route::hash(&routing.salt, unit))
 }
 
+/// A unit of a request, as it will be counted once the request is answered.
+struct Counted {
+    /// Its first.
+    row: usize,
+    /// Its hash; None: it has no name.
+    unit: Option<u64>,
+    place: Place,
+}
+
 /// Each different unit of a request with its first row; a request without units counts as one of its own.
-fn first_rows(units: &[Option<Box<str>>]) -> Vec<(usize, Option<Box<str>>)> {
-    let mut found: Vec<(usize, Option<Box<str>>)> = Vec::new();
-    let mut seen = FxHashSet::default();
-    for (row, unit) in units.iter().enumerate() {
-        if seen.insert(unit) {
-            found.push((row, unit.clone()));
+fn counted(routing: &Routing, parsed: &Parsed) -> Vec<Counted> {
+    let one = |(row, unit): (usize, Option<&str>)| Counted {
+        row,
+        unit: unit.map(|unit| route::hash(&routing.salt, unit)),
+        place: routing.columns.place(&parsed.inputs, row),
+    };
+    match &parsed.units[..] {
+        [] => vec![one((0, None))],
+        [unit] => vec![one((0, unit.as_deref()))],
+        units => {
+            let mut seen = FxHashSet::default();
+            let named = units.iter().map(Option::as_deref).enumerate();
+            named.filter(|(_, unit)| seen.insert(*unit)).map(one).collect()
         }
     }
-    if found.is_empty() { vec![(0, None)] } else { found }
 }
 
 /// A request's rows as an answer has them.

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
+use crate::slices::{Cell, Columns, Place, Slices};
+
 /// Equal bins on [0, 1].
 pub const SCORE_BINS: usize = 20;
 /// Bits of the sketch's index: 4,096 registers, a standard error of 1.6 %.
@@ -47,6 +49,8 @@ pub struct Arm {
     pub version: Box<str>,
     pub role: &'static str,
     pub epoch: u64,
+    /// Of the champion's units only those that the challenger's are compared with.
+    pub matched: bool,
     pub requests: AtomicU64,
     pub errors: AtomicU64,
     pub units: AtomicU64,
@@ -57,9 +61,35 @@ pub struct Arm {
     pub latencies: [AtomicU64; LATENCY_EDGES + 1],
     edges: [u64; LATENCY_EDGES],
     pub sketch: Box<[AtomicU8]>,
-    seen: [Mutex<FxHashSet<u64>>; SHARDS],
+    pub slices: Slices,
+    seen: [Mutex<Seen>; SHARDS],
     failed: Mutex<FxHashSet<u64>>,
     violated: Mutex<FxHashSet<u64>>,
+}
+
+/// The units that an arm has met; where slices are counted, with the place of each unit's first request.
+#[derive(Debug)]
+enum Seen {
+    Units(FxHashSet<u64>),
+    Placed(FxHashMap<u64, Place>),
+}
+
+impl Seen {
+    /// Whether the unit is new, and where it was first, or is; nowhere where it cannot be remembered any more.
+    fn meet(&mut self, unit: u64, place: Place) -> (bool, Option<Place>) {
+        let room = MOST_UNITS / SHARDS;
+        match self {
+            Self::Units(units) => (units.len() < room && units.insert(unit), None),
+            Self::Placed(places) => match places.get(&unit) {
+                Some(first) => (false, Some(*first)),
+                None if places.len() < room => {
+                    places.insert(unit, place);
+                    (true, Some(place))
+                }
+                None => (false, None),
+            },
+        }
+    }
 }
 
 impl Arm {
@@ -68,6 +98,7 @@ impl Arm {
             version: version.into(),
             role,
             epoch,
+            matched: false,
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             units: AtomicU64::new(0),
@@ -78,48 +109,74 @@ impl Arm {
             latencies: [const { AtomicU64::new(0) }; LATENCY_EDGES + 1],
             edges: latency_edges(),
             sketch: (0..1 << SKETCH_BITS).map(|_| AtomicU8::new(0)).collect(),
-            seen: Default::default(),
+            slices: Slices::new(Arc::default(), labels),
+            seen: std::array::from_fn(|_| Mutex::new(Seen::Units(FxHashSet::default()))),
             failed: Mutex::default(),
             violated: Mutex::default(),
         }
     }
 
-    /// Counts a request of the unit with this hash; `violated`: a row broke the signature. A request that names no
-    /// unit is one of its own.
-    pub fn count(&self, unit: Option<u64>, verdict: Verdict, violated: bool) {
+    /// The same arm, which also counts by slices of these columns.
+    #[must_use]
+    pub fn sliced(mut self, columns: Arc<Columns>) -> Self {
+        if !columns.is_empty() {
+            self.seen = std::array::from_fn(|_| Mutex::new(Seen::Placed(FxHashMap::default())));
+        }
+        self.slices = Slices::new(columns, self.decisions.len());
+        self
+    }
+
+    /// The same arm, of the control only.
+    #[must_use]
+    pub fn matched(self) -> Self {
+        Self { matched: true, ..self }
+    }
+
+    /// Counts a request of the unit with this hash, whose row falls into these slices; `violated`: a row broke the
+    /// signature. A request that names no unit is one of its own. A unit stays in the slices of its first request.
+    pub fn count(&self, unit: Option<u64>, place: Place, verdict: Verdict, violated: bool) {
         if verdict == Verdict::Void && !violated {
             return;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
+        let (first, place) = self.meet(unit, place);
         if violated && unit.is_none_or(|unit| self.violated.lock().insert(unit)) {
             self.unit_violations.fetch_add(1, Ordering::Relaxed);
+            self.count_slices(place, |cell| Some(&cell.unit_violations));
         }
-        let first = self.is_first(unit);
         match verdict {
-            Verdict::Answered { latency_us, decision, score } if first => self.observe(latency_us, decision, score),
+            Verdict::Answered { latency_us, decision, score } if first => {
+                self.observe(latency_us, decision, score);
+                self.count_slices(place, |cell| cell.decisions.get(usize::from(decision?)));
+            }
             Verdict::Failed => {
                 self.errors.fetch_add(1, Ordering::Relaxed);
                 if unit.is_none_or(|unit| self.failed.lock().insert(unit)) {
                     self.unit_errors.fetch_add(1, Ordering::Relaxed);
+                    self.count_slices(place, |cell| Some(&cell.unit_errors));
                 }
             }
             Verdict::Answered { .. } | Verdict::Void => {}
         }
     }
 
-    /// Whether the unit is met for the first time in this epoch.
-    fn is_first(&self, unit: Option<u64>) -> bool {
-        let Some(unit) = unit else {
-            self.units.fetch_add(1, Ordering::Relaxed);
-            return true;
-        };
-        self.remember(unit);
-        let mut seen = self.seen[unit as usize % SHARDS].lock();
-        let first = seen.len() < MOST_UNITS / SHARDS && seen.insert(unit);
+    fn count_slices(&self, place: Option<Place>, counter: impl Fn(&Cell) -> Option<&AtomicU64>) {
+        if let Some(place) = place {
+            self.slices.count(place, counter);
+        }
+    }
+
+    /// Whether the unit is met for the first time in this epoch, and where it belongs.
+    fn meet(&self, unit: Option<u64>, place: Place) -> (bool, Option<Place>) {
+        let (first, place) = unit.map_or((true, Some(place)), |unit| {
+            self.remember(unit);
+            self.seen[unit as usize % SHARDS].lock().meet(unit, place)
+        });
         if first {
             self.units.fetch_add(1, Ordering::Relaxed);
+            self.count_slices(place, |cell| Some(&cell.units));
         }
-        first
+        (first, place)
     }
 
     fn observe(&self, latency_us: u64, decision: Option<u16>, score: Option<f64>) {
@@ -210,6 +267,7 @@ struct Key {
     version: Box<str>,
     role: &'static str,
     epoch: u64,
+    matched: bool,
 }
 
 /// All that this process has counted in, also in epochs that are over.
@@ -217,6 +275,7 @@ struct Key {
 pub struct Book {
     arms: Mutex<FxHashMap<Key, Arc<Arm>>>,
     shadows: Mutex<FxHashMap<Key, Arc<Shadow>>>,
+    columns: Mutex<FxHashMap<Key, Arc<Columns>>>,
 }
 
 impl Book {
@@ -224,7 +283,7 @@ impl Book {
     ///
     /// Arms of an earlier salt of the endpoint are let go: that rollout is over.
     pub fn arm(&self, endpoint: &str, salt: &str, arm: Arm) -> Arc<Arm> {
-        let key = Key::new(endpoint, salt, &arm.version, arm.role, arm.epoch);
+        let key = Key { matched: arm.matched, ..Key::new(endpoint, salt, &arm.version, arm.role, arm.epoch) };
         kept(&self.arms, key, arm)
     }
 
@@ -232,6 +291,11 @@ impl Book {
     pub fn shadow(&self, endpoint: &str, salt: &str, shadow: Shadow) -> Arc<Shadow> {
         let key = Key::new(endpoint, salt, &shadow.version, "shadow", shadow.epoch);
         kept(&self.shadows, key, shadow)
+    }
+
+    /// The columns by which the units of a rollout are counted: those that it began with.
+    pub fn columns(&self, endpoint: &str, salt: &str, columns: Columns) -> Arc<Columns> {
+        kept(&self.columns, Key::new(endpoint, salt, "", "", 0), columns)
     }
 
     /// Every endpoint's arms.
@@ -247,7 +311,7 @@ impl Book {
 
 impl Key {
     fn new(endpoint: &str, salt: &str, version: &str, role: &'static str, epoch: u64) -> Self {
-        Self { endpoint: endpoint.into(), salt: salt.into(), version: version.into(), role, epoch }
+        Self { endpoint: endpoint.into(), salt: salt.into(), version: version.into(), role, epoch, matched: false }
     }
 }
 
@@ -259,7 +323,13 @@ fn kept<T>(entries: &Mutex<FxHashMap<Key, Arc<T>>>, key: Key, new: T) -> Arc<T> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::model::Model;
+    use crate::slices::NOWHERE;
+    use crate::tensor::{Data, Tensor};
+    use crate::wire::bundle::Scalar;
 
     const GOOD: Verdict = Verdict::Answered { latency_us: 100, decision: Some(1), score: Some(0.93) };
 
@@ -272,15 +342,96 @@ mod tests {
     fn a_unit_counts_once_however_often_it_comes_and_fails() {
         let arm = Arm::new("2", "challenger", 3, 2);
         for _ in 0..5 {
-            arm.count(Some(7), GOOD, false);
-            arm.count(Some(8), Verdict::Failed, false);
-            arm.count(Some(9), Verdict::Void, true);
-            arm.count(Some(10), Verdict::Void, false);
+            arm.count(Some(7), NOWHERE, GOOD, false);
+            arm.count(Some(8), NOWHERE, Verdict::Failed, false);
+            arm.count(Some(9), NOWHERE, Verdict::Void, true);
+            arm.count(Some(10), NOWHERE, Verdict::Void, false);
         }
         assert_eq!(counts(&arm), [15, 5, 3, 1, 1]);
         assert_eq!(arm.decisions[1].load(Ordering::Relaxed), 1);
         assert_eq!(arm.scores[18].load(Ordering::Relaxed), 1);
         assert_eq!(arm.latencies.iter().map(|bin| bin.load(Ordering::Relaxed)).sum::<u64>(), 1);
+    }
+
+    fn sliced() -> (Arm, Arc<Columns>) {
+        let feature = |name: &str, column: usize| {
+            serde_json::json!({"name": name, "type": "integer", "tensor": "x", "column": column, "nullable": true,
+                "minimum": null, "maximum": null, "categories": null, "missing": null, "impute": null})
+        };
+        let signature = serde_json::json!({
+            "inputs": [{"name": "x", "datatype": "INT64", "shape": [-1, 2]}],
+            "features": [feature("age", 0), feature("zone", 1)],
+            "outputs": [{"name": "p", "datatype": "FP32", "shape": [-1]}], "decision": null});
+        let model = Model::new(serde_json::from_value(signature).expect("a signature")).expect("a model");
+        let columns = Arc::new(Columns::new(&["age".to_owned(), "zone".to_owned()], &model).expect("columns"));
+        (Arm::new("2", "challenger", 3, 2).sliced(Arc::clone(&columns)), columns)
+    }
+
+    fn at(columns: &Columns, age: i64, zone: i64) -> Place {
+        columns.place(&[Tensor { dims: vec![1, 2], data: Data::Int64(vec![age, zone]), missing: vec![] }], 0)
+    }
+
+    /// Units, errors, violations and first decisions of a column's value.
+    fn slice(arm: &Arm, column: &str, value: i64) -> [u64; 5] {
+        let found = arm.slices.counted().find(|(of, is, ..)| *of == column && *is == Some(&Scalar::Int(value)));
+        let Some((.., cell)) = found else { return [0; 5] };
+        [&cell.units, &cell.unit_errors, &cell.unit_violations, &cell.decisions[0], &cell.decisions[1]]
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn a_unit_stays_in_the_slices_of_its_first_request() {
+        let (arm, columns) = sliced();
+        for _ in 0..3 {
+            arm.count(Some(7), at(&columns, 30, 1), GOOD, false);
+            arm.count(Some(7), at(&columns, 31, 2), Verdict::Failed, false);
+            arm.count(Some(8), at(&columns, 31, 1), Verdict::Void, true);
+            arm.count(Some(9), at(&columns, 40, 4), Verdict::Void, false);
+        }
+        arm.count(None, at(&columns, 31, 2), GOOD, true);
+        assert_eq!(slice(&arm, "age", 30), [1, 1, 0, 0, 1]);
+        assert_eq!(slice(&arm, "age", 31), [2, 0, 2, 0, 1]);
+        assert_eq!(slice(&arm, "zone", 1), [2, 1, 1, 0, 1]);
+        assert_eq!(slice(&arm, "zone", 2), [1, 0, 1, 0, 1]);
+        assert_eq!(slice(&arm, "age", 40), [0; 5], "who was too busy has counted nobody");
+        assert_eq!(counts(&arm)[2..], [3, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_slices_of_a_column_add_up_to_the_arm(requests: Vec<(u8, u8, u8)>) {
+            let (arm, columns) = sliced();
+            let plain = Arm::new("2", "challenger", 3, 2);
+            for (unit, age, what) in requests {
+                let verdict = match what % 3 { 0 => GOOD, 1 => Verdict::Failed, _ => Verdict::Void };
+                let unit = (unit > 20).then_some(u64::from(unit));
+                arm.count(unit, at(&columns, i64::from(age), 0), verdict, what > 200);
+                plain.count(unit, NOWHERE, verdict, what > 200);
+            }
+            prop_assert_eq!(counts(&arm), counts(&plain));
+            for column in ["age", "zone"] {
+                let sum = |counter: fn(&Cell) -> &AtomicU64| -> u64 {
+                    let own = arm.slices.counted().filter(|(of, ..)| *of == column);
+                    own.map(|(.., cell)| counter(cell).load(Ordering::Relaxed)).sum()
+                };
+                let sums = [sum(|cell| &cell.units), sum(|cell| &cell.unit_errors), sum(|cell| &cell.unit_violations)];
+                prop_assert_eq!(sums, <[u64; 3]>::try_from(&counts(&arm)[2..]).expect("three"));
+                prop_assert_eq!(sum(|cell| &cell.decisions[1]), arm.decisions[1].load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_control_is_an_arm_beside_its_variant_and_slices_are_those_that_a_rollout_began_with() {
+        let book = Book::default();
+        let new = || Arm::new("1", "champion", 4, 0);
+        let all = book.arm("fraud", "a", new());
+        let control = book.arm("fraud", "a", new().matched());
+        assert!(!Arc::ptr_eq(&all, &control));
+        assert!(Arc::ptr_eq(&control, &book.arm("fraud", "a", new().matched())));
+        let first = book.columns("fraud", "a", Columns::default());
+        assert!(Arc::ptr_eq(&first, &book.columns("fraud", "a", Columns::default())));
+        assert!(!Arc::ptr_eq(&first, &book.columns("fraud", "b", Columns::default())));
     }
 
     #[test]
@@ -292,6 +443,7 @@ mod tests {
         {
             arm.count(
                 Some(unit as u64),
+                NOWHERE,
                 Verdict::Answered { latency_us, decision: Some(3), score: Some(score) },
                 false,
             );
@@ -308,7 +460,8 @@ mod tests {
         let units = 50_000;
         for unit in 0..units {
             // Like the hashes in a small arm: all of them low.
-            arm.count(Some(crate::route::hash("salt", &unit.to_string()) / 20), Verdict::Failed, false);
+            let hash = crate::route::hash("salt", &unit.to_string()) / 20;
+            arm.count(Some(hash), NOWHERE, Verdict::Failed, false);
         }
         let size = arm.sketch.len() as f64;
         let sum: f64 = arm.sketch.iter().map(|register| (-f64::from(register.load(Ordering::Relaxed))).exp2()).sum();
@@ -321,7 +474,7 @@ mod tests {
         let book = Book::default();
         let new = |epoch| Arm::new("2", "challenger", epoch, 0);
         let first = book.arm("fraud", "a", new(0));
-        first.count(Some(1), GOOD, false);
+        first.count(Some(1), NOWHERE, GOOD, false);
         assert!(Arc::ptr_eq(&first, &book.arm("fraud", "a", new(0))));
         book.arm("fraud", "a", new(1));
         book.arm("other", "b", new(0));

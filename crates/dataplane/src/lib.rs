@@ -18,6 +18,7 @@ pub mod model;
 pub mod plan;
 pub mod route;
 pub mod serve;
+pub mod slices;
 pub mod stats;
 pub mod tensor;
 pub mod validate;

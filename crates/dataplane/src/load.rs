@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::plan::{Endpoint, Lanes, Plan, Variant};
 use crate::route::{Counts, Routing};
+use crate::slices::Columns;
 use crate::tensor::Tensor;
 use crate::wire::bundle::{self as wire, FeatureSpec, OnnxEngine, PythonEngine};
 use crate::wire::check;
@@ -107,24 +108,30 @@ impl Loader {
         let Some(routing) = &spec.routing else { return Ok(None) };
         let invalid = |what: String| Error::new(Code::SnapshotInvalid, format!("endpoint {}: {what}", spec.name));
         let labels = |variant: &Variant| variant.core.model.decision.as_ref().map_or(0, |rule| rule.labels.len());
-        let arms = variants
-            .iter()
-            .map(|variant| {
-                let arm = Arm::new(&variant.core.version, variant.core.role, routing.epoch, labels(variant));
-                self.book.arm(&spec.name, &routing.salt, arm)
-            })
-            .collect();
+        let champion = variants.iter().position(|variant| variant.core.role == Role::Champion.name());
+        let columns = champion.map_or_else(
+            || Ok(Columns::default()),
+            |champion| Columns::new(&routing.slices, &variants[champion].core.model).map_err(invalid),
+        )?;
+        let columns = self.book.columns(&spec.name, &routing.salt, columns);
+        let new = |variant: &Variant| {
+            let arm = Arm::new(&variant.core.version, variant.core.role, routing.epoch, labels(variant));
+            arm.sliced(Arc::clone(&columns))
+        };
+        let arms = variants.iter().map(|variant| self.book.arm(&spec.name, &routing.salt, new(variant))).collect();
+        let matched = champion
+            .filter(|_| routing.matched)
+            .map(|index| (index, self.book.arm(&spec.name, &routing.salt, new(&variants[index]).matched())));
         let compared = routing.shadow.as_ref().map(|version| {
             let shadow = variants.iter().find(|variant| *variant.core.version == **version);
             let shadow = Shadow::new(version, routing.epoch, shadow.map_or(0, |shadow| labels(shadow)));
             self.book.shadow(&spec.name, &routing.salt, shadow)
         });
-        let counts = Counts { arms, compared };
+        let counts = Counts { arms, matched, compared, columns };
         let compiled = Routing::new(routing, &spec.variants, self.region.as_deref(), counts).map_err(invalid)?;
-        let champion = variants.iter().find(|variant| variant.core.role == Role::Champion.name());
         for index in [compiled.challenger, compiled.shadow].into_iter().flatten().map(|(index, _)| index) {
             if let Some(champion) = champion {
-                interchangeable(&champion.core.model, &variants[index].core.model)
+                interchangeable(&variants[champion].core.model, &variants[index].core.model)
                     .map_err(|what| invalid(format!("version {}: {what}", variants[index].core.version)))?;
             }
         }

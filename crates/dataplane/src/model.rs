@@ -301,7 +301,8 @@ fn best(classes: usize, at: impl Fn(usize) -> Option<f64>) -> (Option<f64>, Opti
     (best.map(|b| b.0), best.map(|b| b.1))
 }
 
-fn number(data: &Data, index: usize) -> Option<f64> {
+/// A number of any type; None where there is none, or text.
+pub fn number(data: &Data, index: usize) -> Option<f64> {
     match data {
         Data::Fp32(v) => v.get(index).map(|&x| f64::from(x)),
         Data::Fp64(v) => v.get(index).copied(),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::arms::{Arm, Shadow};
+use crate::slices::Columns;
 use crate::wire::snapshot::{self, Role};
 
 /// A share of the hash space.
@@ -31,6 +32,16 @@ impl Share {
         match self {
             Self::Below(bound) => hash < bound,
             Self::All => true,
+        }
+    }
+
+    /// Where the matched control begins, which goes on to the last hash: as many hashes as the share's, and none of
+    /// them; None: there is no control.
+    pub fn control(self) -> Option<u64> {
+        match self {
+            Self::Below(0) | Self::All => None,
+            // 2^64 - bound lies inside the share where that is above a half: then all others are the control.
+            Self::Below(bound) => Some(bound.max(bound.wrapping_neg())),
         }
     }
 }
@@ -73,8 +84,22 @@ pub struct Routing {
     pub wishes: bool,
     /// What each variant's answers are counted in during this epoch; by index.
     pub arms: Vec<Arc<Arm>>,
+    /// Those of the champion's units that the challenger's are compared with, where that is not all of them.
+    pub control: Option<Control>,
     /// What the shadow's answers are counted in, where there is one.
     pub compared: Option<Arc<Shadow>>,
+    /// By which columns units are counted besides.
+    pub columns: Arc<Columns>,
+}
+
+/// A matched control.
+#[derive(Debug)]
+pub struct Control {
+    /// Index of the variant.
+    pub champion: usize,
+    /// Its first hash.
+    pub from: u64,
+    pub arm: Arc<Arm>,
 }
 
 /// What an endpoint's answers are counted in.
@@ -82,7 +107,10 @@ pub struct Routing {
 pub struct Counts {
     /// One for each variant.
     pub arms: Vec<Arc<Arm>>,
+    /// Index of the champion, and the arm of its matched units, where these are wanted.
+    pub matched: Option<(usize, Arc<Arm>)>,
     pub compared: Option<Arc<Shadow>>,
+    pub columns: Arc<Columns>,
 }
 
 impl Routing {
@@ -102,9 +130,21 @@ impl Routing {
             spec.regions.as_ref().is_none_or(|regions| region.is_some_and(|own| regions.iter().any(|r| r == own)));
         let challenger = find(&spec.challenger)?.filter(|_| here).map(|index| (index, Share::new(spec.share)));
         let shadow = find(&spec.shadow)?.map(|index| (index, Share::new(spec.shadow_share)));
-        let Counts { arms, compared } = counts;
+        let Counts { arms, matched, compared, columns } = counts;
+        let from = challenger.and_then(|(_, share)| share.control());
+        let control = matched.zip(from).map(|((champion, arm), from)| Control { champion, from, arm });
         let salt = spec.salt.as_str().into();
-        Ok(Self { salt, epoch: spec.epoch, challenger, shadow, wishes: spec.wishes, arms, compared })
+        Ok(Self { salt, epoch: spec.epoch, challenger, shadow, wishes: spec.wishes, arms, control, compared, columns })
+    }
+
+    /// What an answer of variant `index` to a unit of this hash is counted in. A row of no unit among rows that have one
+    /// was not divided by chance: it has no hash, and is never part of a control.
+    pub fn arm(&self, index: usize, hash: Option<u64>) -> &Arm {
+        let control = self.control.as_ref().filter(|control| control.champion == index);
+        match control {
+            Some(control) if hash.is_some_and(|hash| hash >= control.from) => &control.arm,
+            _ => &self.arms[index],
+        }
     }
 
     /// Index of the variant that answers a unit of this hash.
@@ -143,15 +183,20 @@ mod tests {
             let wanted = number(&limit["limit"]);
             let bound = if let Share::Below(bound) = share { u128::from(bound) } else { 1 << 64 };
             assert_eq!(bound, wanted, "{limit}");
+            let control = share.control().map_or(1 << 64, u128::from);
+            assert_eq!(control, number(&limit["control_from"]), "{limit}");
         }
         for unit in list("units") {
             let text = |name: &str| unit[name].as_str().expect("text").to_owned();
             let place = hash(&text("salt"), &text("unit"));
             assert_eq!(u128::from(place), number(&unit["place"]), "{unit}");
             let inside = unit["challenger_at"].as_array().expect("a list");
+            let controls = unit["control_at"].as_array().expect("a list");
             for share in list("shares") {
-                let holds = Share::new(share.as_f64().expect("a share")).holds(place);
-                assert_eq!(holds, inside.contains(&share), "{unit} at {share}");
+                let own = Share::new(share.as_f64().expect("a share"));
+                assert_eq!(own.holds(place), inside.contains(&share), "{unit} at {share}");
+                let control = own.control().is_some_and(|from| place >= from);
+                assert_eq!(control, controls.contains(&share), "{unit} as a control at {share}");
             }
         }
     }
@@ -162,6 +207,19 @@ mod tests {
             let hash = hash("rollout-1", &unit);
             let (small, large) = (Share::new(a.min(b)), Share::new(a.max(b)));
             prop_assert!(!small.holds(hash) || large.holds(hash));
+        }
+
+        #[test]
+        fn the_control_is_as_large_as_the_share_and_grows_with_it_to_a_half(hash: u64, a in 0.0..=1.0_f64, b in 0.0..=1.0_f64) {
+            let within = |part: f64| Share::new(part).control().is_some_and(|from| hash >= from);
+            prop_assert!(!(within(a) && Share::new(a).holds(hash)));
+            let (small, large) = (a.min(b), a.max(b));
+            if large <= 0.5 {
+                prop_assert!(!within(small) || within(large));
+                prop_assert_eq!(within(large), large > 0.0 && Share::new(large).holds(u64::MAX - hash));
+            } else {
+                prop_assert_eq!(within(large), !Share::new(large).holds(hash), "all that is left");
+            }
         }
 
         #[test]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 WIDTH = 20
 PIPE_WIDTH = 160
 EVENTS = 6
+SLICES = 5
+"""Of a guardrail by slices, that are shown."""
 ENDED = ("promoted", "rolled_back", "undone")
 
 
@@ -119,7 +121,36 @@ def guardrails(view: Any) -> Table:
         ratio = "" if one["ratio"] is None else f"{one['ratio']:.2f}"
         harm, safe = bar(one["harm_log_e"], one["alpha_harm"]), bar(one["safe_log_e"], one["alpha_safe"])
         table.add_row(one["name"], f"{one['champion']:,}", f"{one['challenger']:,}", ratio, harm, safe)
+        for slice_ in _shown_slices(one):
+            table.add_row(*_slice(slice_, one))
+        small = [slice_name(each) for each in one["slices"] if each["small"]]
+        if small:
+            more = f" and {len(small) - SLICES} more" if len(small) > SLICES else ""
+            table.add_row(f"  too small to tell: {', '.join(small[:SLICES])}{more}")
     return table
+
+
+def _shown_slices(guardrail: Any) -> list[Any]:
+    """Return the slices that are harmed, and those nearest to it."""
+    named = [one for one in guardrail["slices"] if one["harmful"]]
+    others = [one for one in guardrail["slices"] if not one["harmful"] and not one["small"]]
+    return named + others[: max(0, SLICES - len(named))]
+
+
+def _slice(one: Any, guardrail: Any) -> tuple[str, ...]:
+    ratio = "" if one["ratio"] is None else f"{one['ratio']:.2f}"
+    alone = guardrail["alpha_harm"] / guardrail["slices_possible"]
+    name = f"  {slice_name(one)}{'  HARMED' if one['harmful'] else ''}"
+    bars = bar(one["harm_log_e"], alone), bar(one["safe_log_e"], guardrail["alpha_safe"])
+    return (name, f"{one['champion']:,}", f"{one['challenger']:,}", ratio, *bars)
+
+
+def slice_name(one: Any) -> str:
+    """Return column and value, in words."""
+    if one["value"] is not None:
+        value = json.dumps(one["value"]) if isinstance(one["value"], bool) else one["value"]
+        return f"{one['column']}={value}"
+    return f"{one['column']}: {'all others' if one['other'] else 'missing'}"
 
 
 def bar(log_e: float | None, alpha: float) -> str:
@@ -135,8 +166,9 @@ def counts(view: Any) -> str:
     """Return how many units were compared, by how many replicas, and whether they fell as told."""
     found, known, cohort = view["assessments"], view["evidence"], view["state"]["cohort"]
     split = "REFUTED" if found["split_refuted"] else "as told"
+    matched = " (matched)" if view["rollout"]["spec"].get("control") == "matched" else ""
     words = (
-        f"units compared: champion {found['champion_units']:,}, challenger {found['challenger_units']:,}; "
+        f"units compared: champion{matched} {found['champion_units']:,}, challenger {found['challenger_units']:,}; "
         f"split {split}; replicas {known['replicas_reporting']} of {known['replicas_expected']}"
     )
     if known["replicas_behind"]:
@@ -164,7 +196,9 @@ def print_plan(plan: Any) -> None:
         rows += [(one["name"], f"harm of {need['ratio']:g} times is seen", *_need(need)) for need in one["harm"]]
         rows.append((one["name"], "an equally good challenger is shown safe", *_need(one["safe"])))
     show(("guardrail", f"{plan['name']}: until", "events", "challenger units", "hours"), rows)
-    for one in plan["guardrails"] if plan["cohort"] is not None else ():
+    for one in plan["guardrails"]:
+        if plan["cohort"] is None or one["safe_power"] is None:
+            continue
         harm, margin = one["detectable_ratio"], one["certifiable_margin"]
         say(
             f"{one['name']}: {plan['cohort']:,} units at a base rate of {one['base_rate']:.3g} find "

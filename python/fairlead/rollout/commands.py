@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fairlead.errors import ControlError
 from fairlead.rollout.course import changed, enter, open_gates, step_of
 from fairlead.rollout.engine import RULES
+from fairlead.rollout.slicing import slice_size
 from fairlead.schema.control import KeyRole
 from fairlead.schema.guardrail import GuardrailKind
 from fairlead.schema.registry import Verdict
@@ -22,7 +23,7 @@ from fairlead.schema.rollout_state import (
     RolloutDecision,
     RolloutState,
 )
-from fairlead.schema.signature import Scalar
+from fairlead.schema.signature import FeatureSpec, FeatureType, Scalar
 from fairlead.schema.snapshot import Routing
 
 
@@ -36,6 +37,8 @@ class Facts:
     """At random, so that a unit's arm says nothing about the arms it was in before."""
     unit_key: str | None
     labels: Sequence[Scalar] = ()
+    features: Sequence[FeatureSpec] = ()
+    """Of the challenger's signature, which are the champion's too."""
     first_epoch: int = 1
     """Above every epoch that the endpoint has had: telemetry never forgets."""
     run: int = 1
@@ -57,8 +60,14 @@ Change = tuple[RolloutState, RolloutDecision]
 def begin(rollout: Rollout, facts: Facts, now: int) -> Change:
     """Return the state of a rollout that has just started, its first step in force. Raises `ControlError`."""
     _check(rollout, facts)
-    first = Allocation(epoch=facts.first_epoch, share=0.0, since_us=now)
-    routing = Routing(salt=facts.salt, epoch=facts.first_epoch, challenger=facts.challenger.version)
+    matched = rollout.spec.control is Control.MATCHED
+    routing = Routing(
+        salt=facts.salt,
+        epoch=facts.first_epoch,
+        challenger=facts.challenger.version,
+        matched=matched,
+        slices=rollout.spec.slice_columns,
+    )
     state = RolloutState(
         phase=Phase.PROGRESSING,
         step_started_us=now,
@@ -67,8 +76,9 @@ def begin(rollout: Rollout, facts: Facts, now: int) -> Change:
         champion=facts.champion,
         challenger=facts.challenger,
         labels=list(facts.labels),
+        slice_sizes=slice_sizes(rollout, facts.features),
         routing=routing,
-        allocations=[first],
+        allocations=[Allocation(epoch=facts.first_epoch, share=0.0, since_us=now, matched=matched)],
     )
     state = enter(rollout, state, 0, Evidence(), now)
     return state, _said(state, Action.ADVANCE, Verdict.INCONCLUSIVE, "started", By("control", KeyRole.OPERATOR, now))
@@ -152,8 +162,6 @@ def _check(rollout: Rollout, facts: Facts) -> None:
     spec = rollout.spec
     if facts.champion.sha256 == facts.challenger.sha256:
         raise _refused(f"{facts.challenger.version} is the champion of {spec.endpoint} already")
-    if spec.control is Control.MATCHED:
-        raise _refused("`control: matched` is not counted by the data plane yet", "use `control: all`")
     if spec.unit is not None and spec.unit != facts.unit_key:
         raise _refused(
             f"the unit key of {spec.endpoint} is {facts.unit_key!r}, not {spec.unit!r}",
@@ -170,6 +178,20 @@ def _check(rollout: Rollout, facts: Facts) -> None:
             type(label) is type(guardrail.metric) and label == guardrail.metric for label in facts.labels
         ):
             raise _refused(f"guardrail {guardrail.name!r}: {guardrail.metric!r} is none of {list(facts.labels)}")
+    slice_sizes(rollout, facts.features)
+
+
+def slice_sizes(rollout: Rollout, features: Sequence[FeatureSpec]) -> dict[str, int]:
+    """Return how many slices each column that guardrails name can have. Raises `ControlError` for what is no column."""
+    known = {feature.name: feature for feature in features}
+    for number, guardrail in enumerate(rollout.spec.guardrails):
+        for column in guardrail.columns:
+            where = f"spec.guardrails[{number}].by ({guardrail.name})"
+            if column not in known:
+                raise _refused(f"{where}: expected a feature of the signature, got {column!r}; there are {list(known)}")
+            if known[column].type is FeatureType.FLOAT:
+                raise _refused(f"{where}: expected a string, an integer or a boolean, and {column!r} is a float")
+    return {column: slice_size(known[column]) for column in rollout.spec.slice_columns}
 
 
 def _running(rollout: Rollout, state: RolloutState) -> None:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fairlead.schema.rollout_state import Allocation, ArmEvidence, EpochEvidence, Evidence, RolloutState
+from fairlead.schema.rollout_state import (
+    Allocation,
+    ArmEvidence,
+    EpochEvidence,
+    Evidence,
+    RolloutState,
+    SliceArm,
+    SliceEvidence,
+)
 from fairlead.schema.telemetry import (
     ArmCounts,
     EndpointTelemetry,
     ShadowCounts,
+    SliceCounts,
     Telemetry,
     distinct,
     merge,
@@ -60,15 +69,18 @@ def _epoch(endpoint: str, state: RolloutState, allocation: Allocation, reports: 
         if allocation.regions is not None and report.region not in allocation.regions:
             continue  # all of its units are the champion's: no comparison
         arms = [arm for arm in found.arms if arm.epoch == allocation.epoch]
-        champions += [arm for arm in arms if arm.version == state.champion.version]
+        own = [arm for arm in arms if arm.version == state.champion.version]
+        champions += [arm for arm in own if arm.matched or not allocation.matched]
         challengers += [arm for arm in arms if arm.version == state.challenger.version]
     units = sum(arm.units for arm in (*champions, *challengers))
     known = distinct(together(arm.units_sketch for arm in (*champions, *challengers)))
     pairs = _sum_shadows(endpoint, [one for one in shadows if one.version == state.challenger.version])
+    champion, challenger = _sum(endpoint, champions), _sum(endpoint, challengers)
     return EpochEvidence(
         epoch=allocation.epoch,
-        champion=_sum(endpoint, champions),
-        challenger=_sum(endpoint, challengers),
+        champion=_arm(champion),
+        challenger=_arm(challenger),
+        slices=_slices(champion, challenger),
         duplication=max(1.0, round(units / known, 3)) if known >= 1 else 1.0,
         pairs=0 if pairs is None else pairs.pairs,
         flips=[] if pairs is None else pairs.flips,
@@ -92,12 +104,17 @@ def _units(arms: Sequence[ArmCounts]) -> int:
     return round(distinct(together(arm.units_sketch for arm in arms))) or sum(arm.units for arm in arms)
 
 
-def _sum(endpoint: str, arms: Sequence[ArmCounts]) -> ArmEvidence:
+def _sum(endpoint: str, arms: Sequence[ArmCounts]) -> ArmCounts | None:
     if not arms:
+        return None
+    one = {"role": arms[0].role, "matched": arms[0].matched, "units_sketch": ""}
+    [merged] = merge([EndpointTelemetry(name=endpoint, arms=[arm.model_copy(update=one)])] for arm in arms)
+    return merged.arms[0]
+
+
+def _arm(total: ArmCounts | None) -> ArmEvidence:
+    if total is None:
         return ArmEvidence()
-    alike = [arm.model_copy(update={"role": arms[0].role, "units_sketch": ""}) for arm in arms]
-    [merged] = merge([EndpointTelemetry(name=endpoint, arms=[arm])] for arm in alike)
-    [total] = merged.arms
     return ArmEvidence(
         requests=total.requests,
         units=total.units,
@@ -106,6 +123,33 @@ def _sum(endpoint: str, arms: Sequence[ArmCounts]) -> ArmEvidence:
         decisions=total.unit_decisions,
         scores=total.score_counts,
         latencies=total.latency_counts,
+    )
+
+
+def _slices(champion: ArmCounts | None, challenger: ArmCounts | None) -> list[SliceEvidence]:
+    """Return the slices that either arm has had units in."""
+    arms = [{} if arm is None else {one.key: one for one in arm.slices} for arm in (champion, challenger)]
+    slices = {key: one for found in arms for key, one in found.items()}
+    return [
+        SliceEvidence(
+            column=one.column,
+            value=one.value,
+            other=one.other,
+            champion=_slice(arms[0].get(key)),
+            challenger=_slice(arms[1].get(key)),
+        )
+        for key, one in sorted(slices.items(), key=lambda item: tuple(map(str, item[0])))
+    ]
+
+
+def _slice(counted: SliceCounts | None) -> SliceArm:
+    if counted is None:
+        return SliceArm()
+    return SliceArm(
+        units=counted.units,
+        errors=counted.unit_errors,
+        violations=counted.unit_violations,
+        decisions=counted.unit_decisions,
     )
 
 

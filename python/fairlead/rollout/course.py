@@ -47,6 +47,7 @@ def allocate(state: RolloutState, now: int, **changes: Any) -> RolloutState:
         share=following.share,
         shadow_share=following.shadow_share,
         regions=following.regions,
+        matched=following.matched,
         since_us=now,
     )
     return changed(state, routing=following, allocations=[*state.allocations, allocation])

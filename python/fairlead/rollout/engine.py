@@ -26,7 +26,7 @@ from fairlead.rollout.steps import Look, Outcome, stale, take_step
 from fairlead.schema.guardrail import GuardrailAction
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Rollout
-from fairlead.schema.rollout_state import Action, Evidence, Phase, RolloutDecision, RolloutState
+from fairlead.schema.rollout_state import Action, Assessment, Evidence, Phase, RolloutDecision, RolloutState
 
 RULES = "1"
 """Changes with anything here, or in the evidence, that could decide another way."""
@@ -61,7 +61,7 @@ def noted(state: RolloutState, decision: RolloutDecision) -> RolloutState:
 
 
 def _harm(look: Look) -> Outcome | None:
-    harmful = [one.name for one in look.found.guardrails if one.harmful and one.action is GuardrailAction.ROLLBACK]
+    harmful = [_named(one) for one in look.found.guardrails if one.harmful and one.action is GuardrailAction.ROLLBACK]
     if not harmful:
         return None
     why = f"harm is shown: {', '.join(harmful)}"
@@ -69,6 +69,12 @@ def _harm(look: Look) -> Outcome | None:
         # Whom it harmed cannot be said: a wrong split looks like a shift, too. Protection does not wait for that.
         return look.roll_back(Verdict.ERROR, f"{why}; but units do not fall to arms as told, so that nothing is proven")
     return look.roll_back(Verdict.FAIL, why)
+
+
+def _named(guardrail: Assessment) -> str:
+    """Return its name, and those of the slices that it is about."""
+    slices = [one.name for one in guardrail.slices if one.harmful]
+    return f"{guardrail.name} ({', '.join(slices)})" if slices else guardrail.name
 
 
 def _split(look: Look) -> Outcome | None:
@@ -82,7 +88,7 @@ def _split(look: Look) -> Outcome | None:
 def _guardrail(look: Look) -> Outcome | None:
     for one in look.found.guardrails:
         if one.harmful and one.action is GuardrailAction.HOLD and one.name not in look.state.overruled:
-            return look.hold(one.name, Verdict.FAIL, f"harm is shown: {one.name}")
+            return look.hold(one.name, Verdict.FAIL, f"harm is shown: {_named(one)}")
     return None
 
 

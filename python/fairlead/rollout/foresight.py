@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fairlead.rollout.evidence.planning import Need, Question, plan
+from fairlead.rollout.slicing import OPEN_SIZE
 from fairlead.schema.guardrail import Guardrail, GuardrailKind
-from fairlead.schema.rollout import Rollout
+from fairlead.schema.rollout import Control, Rollout
 from fairlead.schema.rollout_state import PlannedGuardrail
 
+_HALF = 0.5
 _PLANNED = (GuardrailKind.RATE, GuardrailKind.VIOLATIONS)
 
 
@@ -23,6 +26,8 @@ class Known:
     champion_units: int = 0
     errors: int = 0
     violations: int = 0
+    slice_sizes: Mapping[str, int] = field(default_factory=dict)
+    """How many slices each column that guardrails name can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,15 @@ class Ramp:
     """The widest comparison that the steps make."""
 
     share: float | None
+    """The challenger's, of all units."""
     cohort: int | None
+    matched: bool = False
+
+    @property
+    def compared(self) -> float:
+        """The challenger's share of the units compared."""
+        share = self.share or _HALF
+        return max(share, _HALF) if self.matched else share
 
 
 def ramp_of(rollout: Rollout, known: Known) -> Ramp:
@@ -41,7 +54,8 @@ def ramp_of(rollout: Rollout, known: Known) -> Ramp:
     cohort = max(cohorts) if cohorts and not inside else None
     if cohort is not None and known.units:
         inside = [min(0.5, cohort / known.units)]
-    return Ramp(max(inside, key=lambda weight: weight * (1 - weight)) if inside else None, cohort)
+    widest = max(inside, key=lambda weight: weight * (1 - weight)) if inside else None
+    return Ramp(widest, cohort, rollout.spec.control is Control.MATCHED)
 
 
 def planned(rollout: Rollout, guardrail: Guardrail, known: Known, ramp: Ramp) -> PlannedGuardrail | None:
@@ -49,25 +63,29 @@ def planned(rollout: Rollout, guardrail: Guardrail, known: Known, ramp: Ramp) ->
     rate = _rate(guardrail, known)
     if guardrail.kind not in _PLANNED or rate is None:
         return None
-    share = ramp.share or 0.5
+    share = ramp.share or _HALF
     margin = guardrail.margin.ratio if guardrail.margin is not None and guardrail.margin.ratio is not None else 1.0
     harm = guardrail.harm_margin.ratio if guardrail.harm_margin is not None else None
+    level, by_slice = rollout.spec.level(guardrail), guardrail.by is not None
     question = Question(
         base_rate=rate,
-        share=share,
+        share=ramp.compared,
         safe_margin=margin if margin > 1 else 1.25,
-        alpha=rollout.spec.level(guardrail),
-        cohort=ramp.cohort,
-        units_per_hour=None if known.units_per_hour is None else known.units_per_hour * share,
+        alpha=level,
+        # How large a slice is, nobody has said.
+        cohort=None if by_slice else ramp.cohort,
+        units_per_hour=None if known.units_per_hour is None or by_slice else known.units_per_hour * share,
         harm_margin=harm or 1.0,
     )
     found = plan(question)
+    # To be named alone takes a slice as much evidence as there can be slices.
+    harmed = plan(replace(question, alpha=level / _possible(guardrail, known))).harm if by_slice else found.harm
     return PlannedGuardrail(
         name=guardrail.name,
         base_rate=rate,
         base_rate_from="asked" if known.base_rate is not None else "observed",
-        share=share,
-        harm=[_need(need) for need in found.harm],
+        share=ramp.compared,
+        harm=[_need(need) for need in harmed],
         safe=_need(found.safe),
         detectable_ratio=found.detectable_ratio,
         certifiable_margin=found.certifiable_margin,
@@ -83,6 +101,12 @@ def remarks(rollout: Rollout, known: Known, ramp: Ramp) -> list[str]:
             found.append(f"{guardrail.name}: what a {guardrail.kind.value} takes is not planned")
         elif _rate(guardrail, known) is None:
             found.append(f"{guardrail.name}: no base rate is known; give one")
+        elif guardrail.by is not None:
+            columns, possible = ", ".join(guardrail.columns), _possible(guardrail, known)
+            found.append(
+                f"{guardrail.name}: units are those of one slice by {columns}, of {possible} that there can be; "
+                f"slices of fewer than {guardrail.min_slice_units} are too small to tell"
+            )
     if rollout.spec.strategy.blue_green is not None:
         return [*found, "blue/green divides no units: guardrails see nothing"]
     if ramp.share is None:
@@ -100,6 +124,10 @@ def _rate(guardrail: Guardrail, known: Known) -> float | None:
     count = known.errors if guardrail.kind is GuardrailKind.RATE else known.violations
     rate = count / known.champion_units if known.champion_units else 0.0
     return rate if 0 < rate < 1 else None
+
+
+def _possible(guardrail: Guardrail, known: Known) -> int:
+    return sum(known.slice_sizes.get(column, OPEN_SIZE) for column in guardrail.columns)
 
 
 def _need(need: Need) -> dict[str, Any]:

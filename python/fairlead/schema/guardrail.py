@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from fairlead.schema.declared import CamelDocument
 from fairlead.schema.signature import Scalar
+from fairlead.schema.snapshot import MOST_SLICE_COLUMNS, SliceColumn
 
 GuardrailName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,62}$")]
 
@@ -56,6 +57,8 @@ class Margin(CamelDocument):
         return self
 
 
+BY_SLICE = (GuardrailKind.RATE, GuardrailKind.VIOLATIONS, GuardrailKind.DECISION_RATE)
+"""Kinds that the data plane counts by slice."""
 _METRICS = {
     GuardrailKind.RATE: "errors",
     GuardrailKind.VIOLATIONS: "violations",
@@ -81,6 +84,10 @@ class Guardrail(CamelDocument):
     alpha: float | None = Field(default=None, gt=0, lt=0.5)
     """Of this guardrail; None: the rollout's, divided for roll-back."""
     action: GuardrailAction = GuardrailAction.ROLLBACK
+    by: SliceColumn | Annotated[list[SliceColumn], Field(min_length=1, max_length=MOST_SLICE_COLUMNS)] | None = None
+    """Columns: units are compared within each value of them; None: all units together."""
+    min_slice_units: int = Field(default=100, ge=1)
+    """Of both arms: what is not said of a slice with fewer is that it is safe."""
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -100,6 +107,22 @@ class Guardrail(CamelDocument):
                 if margin is not None and margin.ratio is None:
                     raise ValueError(f"guardrail {self.name!r}: a {kind.value} has a margin `ratio`")
         return self
+
+    @model_validator(mode="after")
+    def _slices_fit_its_kind(self) -> Self:
+        if self.by is not None and self.kind not in BY_SLICE:
+            kinds = ", ".join(one.value for one in BY_SLICE)
+            raise ValueError(f"guardrail {self.name!r}: `by` belongs to {kinds}; got {self.kind.value}")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError(f"guardrail {self.name!r}: `by` must be unique, got {self.columns}")
+        return self
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of `by`."""
+        if self.by is None:
+            return []
+        return [self.by] if isinstance(self.by, str) else list(self.by)
 
     @property
     def can_be_proven(self) -> bool:

@@ -15,7 +15,7 @@ from fairlead.schema.bundle import BundleName
 from fairlead.schema.control import KeyRole
 from fairlead.schema.declared import CamelDocument, Duration
 from fairlead.schema.guardrail import Guardrail, GuardrailAction, GuardrailName
-from fairlead.schema.snapshot import Version
+from fairlead.schema.snapshot import MOST_SLICE_COLUMNS, Version
 
 Region = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -133,7 +133,7 @@ class Control(StrEnum):
     ALL = "all"
     """All of the champion's units."""
     MATCHED = "matched"
-    """An equally large slice of them."""
+    """As many of them as the challenger has, at the same time and counted apart; above a share of a half all."""
 
 
 class OnRollback(StrEnum):
@@ -169,6 +169,8 @@ class RolloutSpec(CamelDocument):
                 raise ValueError(
                     f"guardrails to {action.value} have alphas of {spent:g} together; alpha is {self.alpha:g}"
                 )
+        if len(self.slice_columns) > MOST_SLICE_COLUMNS:
+            raise ValueError(f"guardrails name {len(self.slice_columns)} columns in `by`; at most {MOST_SLICE_COLUMNS}")
         known = {guardrail.name: guardrail for guardrail in self.guardrails}
         for number, step in enumerate(self.steps):
             for name in step.analysis.until.proven if step.analysis is not None else ():
@@ -184,6 +186,11 @@ class RolloutSpec(CamelDocument):
             return guardrail.alpha
         own = [other.alpha for other in self.guardrails if other.action is guardrail.action]
         return (self.alpha - sum(alpha for alpha in own if alpha is not None)) / own.count(None)
+
+    @property
+    def slice_columns(self) -> list[str]:
+        """The columns by which guardrails ask for slices, each once."""
+        return list(dict.fromkeys(column for guardrail in self.guardrails for column in guardrail.columns))
 
     @property
     def steps(self) -> list[Step]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -14,7 +15,7 @@ from fairlead.schema.guardrail import GuardrailAction, GuardrailKind, GuardrailN
 from fairlead.schema.registry import DecisionRecord, Difference, Microseconds, Verdict
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.signature import Scalar
-from fairlead.schema.snapshot import Routing, Version
+from fairlead.schema.snapshot import Routing, SliceColumn, Version
 from fairlead.schema.telemetry import Count
 
 
@@ -59,6 +60,13 @@ class Allocation(Document):
     shadow_share: float = Field(default=0.0, ge=0, le=1)
     regions: list[str] | None = None
     since_us: Microseconds
+    matched: bool = False
+    """The challenger is compared with the matched control."""
+
+    @property
+    def compared_share(self) -> float:
+        """The challenger's, of the units that are compared."""
+        return 0.5 if self.matched and 0 < self.share <= 0.5 else self.share
 
 
 class Approval(Document):
@@ -92,6 +100,8 @@ class RolloutState(Document):
     challenger: Contender
     labels: list[Scalar] = Field(default_factory=list)
     """Of the decision, in the order in which telemetry counts them."""
+    slice_sizes: dict[SliceColumn, Count] = Field(default_factory=dict)
+    """How many slices a column can have: values, all others, missing."""
     routing: Routing | None
     """As published; None: there is none any more."""
     allocations: list[Allocation] = Field(default_factory=list)
@@ -120,10 +130,31 @@ class ArmEvidence(Document):
     latencies: list[Count] = Field(default_factory=list)
 
 
+class SliceArm(Document):
+    """What one arm counted in one slice in one epoch; as in `ArmEvidence`."""
+
+    units: Count = 0
+    errors: Count = 0
+    violations: Count = 0
+    decisions: list[Count] = Field(default_factory=list)
+
+
+class SliceEvidence(Document):
+    """One slice, as in `SliceCounts`."""
+
+    column: SliceColumn
+    value: Scalar | None = None
+    other: bool = False
+    champion: SliceArm = SliceArm()
+    challenger: SliceArm = SliceArm()
+
+
 class EpochEvidence(Document):
     epoch: Count
     champion: ArmEvidence = ArmEvidence()
+    """Of the units that are compared: where the control is matched, those."""
     challenger: ArmEvidence = ArmEvidence()
+    slices: list[SliceEvidence] = Field(default_factory=list)
     duplication: float = Field(default=1.0, ge=1)
     """How many replicas saw a unit, on average: units are counted once by each."""
     pairs: Count = 0
@@ -151,6 +182,34 @@ class Evidence(Document):
     regions_reporting: list[str] = Field(default_factory=list)
 
 
+class SliceAssessment(Document):
+    """The evidence on one slice; logarithms of e-values of its own."""
+
+    column: SliceColumn
+    value: Scalar | None
+    other: bool
+    units: Count
+    """Compared, of both arms."""
+    champion: Count
+    challenger: Count
+    """Units with the outcome; as in `Assessment`."""
+    ratio: float | None
+    harm_log_e: float
+    safe_log_e: float | None
+    harmful: bool
+    """Named by e-BH."""
+    safe: bool
+    small: bool
+    """Too small to tell: fewer units than `minSliceUnits`."""
+
+    @property
+    def name(self) -> str:
+        """Column and value, in words."""
+        if self.value is not None:
+            return f"{self.column}={json.dumps(self.value) if isinstance(self.value, bool) else self.value}"
+        return f"{self.column}: {'all others' if self.other else 'missing'}"
+
+
 class Assessment(Document):
     """One guardrail's evidence; logarithms of e-values. None: it cannot be computed."""
 
@@ -169,6 +228,10 @@ class Assessment(Document):
     """Of the rates observed, over epochs; no claim."""
     harmful: bool
     safe: bool
+    slices: list[SliceAssessment] = Field(default_factory=list)
+    """Of a guardrail with `by`; strongest evidence of harm first."""
+    slices_possible: Count = 0
+    """How many slices e-BH accounts for."""
 
 
 class Assessments(Document):

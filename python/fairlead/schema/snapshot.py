@@ -11,6 +11,11 @@ from fairlead.schema.base import Document
 from fairlead.schema.bundle import BundleName, Sha256
 
 SALT_BYTES = 64
+MOST_SLICE_COLUMNS = 8
+MOST_SLICE_VALUES = 32
+"""Values of a column that have a slice of their own: the signature's categories, or those that come first."""
+SliceColumn = Annotated[str, Field(min_length=1)]
+"""A feature of the signature that is a string, an integer or a boolean."""
 Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
@@ -113,6 +118,17 @@ class Routing(Document):
     """Only replicas of these send units to the challenger; None: all."""
     override: bool = True
     """Testers may name a variant with the header `Fairlead-Variant`; such requests are never evidence."""
+    matched: bool = False
+    """As many of the champion's units as the challenger has are counted as an arm of their own, the matched control:
+    those with u >= 2^64 - floor(share * 2^64); above a share of a half all of the champion's."""
+    slices: list[SliceColumn] = Field(default_factory=list, max_length=MOST_SLICE_COLUMNS)
+    """Columns by whose values units are counted besides; the same for as long as the salt is."""
+
+    @model_validator(mode="after")
+    def _unique_slices(self) -> Self:
+        if len(set(self.slices)) != len(self.slices):
+            raise ValueError(f"slices must be unique, got {self.slices}")
+        return self
 
     @model_validator(mode="after")
     def _salt_is_a_key(self) -> Self:

@@ -20,7 +20,7 @@ from pydantic import AfterValidator, Field, model_validator
 from fairlead.schema.base import Document
 from fairlead.schema.bundle import BundleName
 from fairlead.schema.signature import Scalar
-from fairlead.schema.snapshot import Role, Version
+from fairlead.schema.snapshot import Role, SliceColumn, Version
 
 SCORE_BINS = 20
 """Equal bins on [0, 1]: bin i is [i/20, (i+1)/20), the last one closed. A score outside goes to the nearest bin."""
@@ -58,12 +58,41 @@ Sketch = Annotated[str, AfterValidator(_sketch)]
 """HyperLogLog registers, one byte each, in base64; empty: nothing was counted."""
 
 
+class SliceCounts(Document):
+    """Those of an arm's units whose first row had one value in a column."""
+
+    column: SliceColumn
+    value: Scalar | None = None
+    """None: it was missing or invalid, or it is one of the others."""
+    other: bool = False
+    """All values that have no slice of their own."""
+    units: Count = 0
+    unit_errors: Count = 0
+    unit_violations: Count = 0
+    unit_decisions: list[Count] = Field(default_factory=list)
+
+    @property
+    def key(self) -> SliceKey:
+        """What it is the slice of."""
+        return slice_key(self.column, self.value, other=self.other)
+
+
+SliceKey = tuple[str, bool, str, Scalar | None]
+
+
+def slice_key(column: str, value: Scalar | None, *, other: bool) -> SliceKey:
+    """Return what tells a slice from others: True, 1 and 1.0 are one dictionary key, but three values."""
+    return column, other, type(value).__name__, value
+
+
 class ArmCounts(Document):
     """One version in one role during one epoch, the time in which its share of traffic does not change."""
 
     version: Version
     role: Role
     epoch: Count
+    matched: bool = False
+    """The champion's units that are the matched control (`Routing.matched`); they are in no other arm."""
     requests: Count = 0
     errors: Count = 0
     units: Count = 0
@@ -79,6 +108,8 @@ class ArmCounts(Document):
     latency_counts: list[Count] = Field(default_factory=lambda: [0] * (len(LATENCY_EDGES_US) + 1))
     """Units by the latency of their first answer."""
     units_sketch: Sketch = ""
+    slices: list[SliceCounts] = Field(default_factory=list)
+    """By the columns that the snapshot names (`Routing.slices`), in no order."""
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:
@@ -126,18 +157,18 @@ class Telemetry(Document):
 
 
 def merge(reports: Iterable[Sequence[EndpointTelemetry]]) -> list[EndpointTelemetry]:
-    """Add up what several replicas counted, by endpoint, version, role and epoch, in that order.
+    """Add up what several replicas counted, by endpoint, version, role, epoch and whether matched, in that order.
 
     Associative and commutative.
     """
-    arms: dict[tuple[str, str, str, int], ArmCounts] = {}
+    arms: dict[tuple[str, str, str, int, bool], ArmCounts] = {}
     shadows: dict[tuple[str, str, int], ShadowCounts] = {}
     names: set[str] = set()
     for endpoint in itertools.chain.from_iterable(reports):
         names.add(endpoint.name)
         for arm in endpoint.arms:
-            key = (endpoint.name, arm.version, arm.role.value, arm.epoch)
-            arms[key] = _add_arms(arms[key], arm) if key in arms else arm
+            key = (endpoint.name, arm.version, arm.role.value, arm.epoch, arm.matched)
+            arms[key] = _add_arms(arms.get(key) or _no_units(arm), arm)
         for shadow in endpoint.shadows:
             at = (endpoint.name, shadow.version, shadow.epoch)
             shadows[at] = _add_shadows(shadows[at], shadow) if at in shadows else _add_shadows(_nothing(shadow), shadow)
@@ -192,7 +223,27 @@ def _add_arms(first: ArmCounts, second: ArmCounts) -> ArmCounts:
     for name in ("unit_decisions", "score_counts", "latency_counts"):
         changes[name] = _sums(getattr(first, name), getattr(second, name))
     changes["units_sketch"] = _union(first.units_sketch, second.units_sketch)
+    changes["slices"] = _add_slices((*first.slices, *second.slices))
     return first.model_copy(update=changes)
+
+
+def _no_units(arm: ArmCounts) -> ArmCounts:
+    return ArmCounts(version=arm.version, role=arm.role, epoch=arm.epoch, matched=arm.matched)
+
+
+def _add_slices(counted: Iterable[SliceCounts]) -> list[SliceCounts]:
+    """Add up slices of one value; ordered, so that the order of reports does not show."""
+    found: dict[SliceKey, SliceCounts] = {}
+    for one in counted:
+        before = found.get(one.key)
+        if before is not None:
+            names = ("units", "unit_errors", "unit_violations")
+            changes: dict[str, object] = {name: getattr(before, name) + getattr(one, name) for name in names}
+            changes["unit_decisions"] = _sums(before.unit_decisions, one.unit_decisions)
+            found[one.key] = before.model_copy(update=changes)
+        else:
+            found[one.key] = one
+    return [found[key] for key in sorted(found, key=lambda key: tuple(map(str, key)))]
 
 
 def _nothing(shadow: ShadowCounts) -> ShadowCounts:

@@ -106,11 +106,14 @@ def replays(recorded: list[Any]) -> int:
 
 
 @pytest.mark.timeout(90)
-def test_a_good_challenger_is_promoted_by_itself(control: ControlPlane, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("compared", ["all", "matched"])
+def test_a_good_challenger_is_promoted_by_itself(
+    control: ControlPlane, tmp_path: Path, name: str, compared: str
+) -> None:
     stage(control, tmp_path, name)
     plane = SimulatedPlane(control.http, name)
     plane.live(500)
-    applied = apply(control, document(name))
+    applied = apply(control, document(name, control=compared))
     assert (applied["change"], applied["dry_run"]) == ("created", False)
     plane.follow()
     assert plane.told("challenger", "share") == ("2", 0.1)
@@ -126,6 +129,9 @@ def test_a_good_challenger_is_promoted_by_itself(control: ControlPlane, tmp_path
     assert recorded[0]["verdict"] == "pass"
     assert recorded[-1]["kind"] == "rollout.started"
     assert replays(recorded) >= 5
+    advanced = next(one["evidence"]["decision"] for one in recorded if one["kind"] == "rollout.advanced")
+    theirs, mine = (advanced["evidence"]["epochs"][1][arm]["units"] for arm in ("champion", "challenger"))
+    assert (theirs > 5 * mine) == (compared == "all"), "at a tenth of all units"
     moves = control.get(f"/endpoints/{name}/history")
     assert moves[0]["actor"] == "control"
 

@@ -12,8 +12,8 @@ from fairlead.cli.documents import read_rollouts
 from fairlead.cli.rollout_view import bar, picture, print_plan
 from fairlead.errors import BadInputError
 from fairlead.rollout.assessment import assess
-from fairlead.schema.rollout_state import RolloutView
-from tests.serverkit.rollouts import START, alike, begun, rollout
+from fairlead.schema.rollout_state import RolloutView, SliceArm, SliceEvidence
+from tests.serverkit.rollouts import START, alike, arm, begun, counted, evidence, rollout
 
 GOOD = """\
 apiVersion: fairlead.dev/v1
@@ -110,6 +110,37 @@ def test_the_picture_shows_phase_steps_counts_and_evidence() -> None:
     text = captured.get()
     for words in ("1 -> 2", "PROGRESSING", "[50 %]", "pause 10m", "9 units", "errors", "split as told", "started"):
         assert words in text
+
+
+def test_the_picture_names_slices_that_are_harmed_and_those_too_small_to_tell() -> None:
+    guardrail = {"name": "by", "kind": "rate", "by": ["country", "member"]}
+    document = rollout({"setWeight": 50}, {"pause": {}}, guardrails=[guardrail], control="matched")
+    state = begun(document)
+    arms = [SliceArm(units=units, errors=errors) for units, errors in ((900, 10), (900, 90), (20, 1))]
+    slices = [
+        SliceEvidence(column="country", value="SE", champion=arms[0], challenger=arms[1]),
+        SliceEvidence(column="country", other=True, champion=arms[0], challenger=arms[0]),
+        SliceEvidence(column="member", value=True, champion=arms[2], challenger=arms[2]),
+        SliceEvidence(column="member", champion=arms[2], challenger=arms[2]),
+    ]
+    known = evidence(counted(2, arm(1_840), arm(1_840), slices=slices))
+    view = RolloutView(
+        rollout=document,
+        state=state,
+        evidence=known,
+        assessments=assess(document, state, known),
+        revision=1,
+        created_us=START,
+        created_by="me",
+        updated_us=START,
+    ).model_dump(mode="json")
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(picture(view, []))
+    text = captured.get()
+    for words in ("country=SE  HARMED", "country: all others", "too small to tell: ", "member=true", "member: missing"):
+        assert words in text
+    assert "champion (matched)" in text
 
 
 def test_a_plan_is_a_table_and_remarks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,16 @@ def test_a_preview_lasts_as_long_as_it_says() -> None:
     ("spec", "known", "words"),
     [
         ({}, {"challenger": Contender(version="1", sha256="1" * 64)}, "is the champion"),
-        ({"control": "matched"}, {}, "matched"),
+        (
+            {"guardrails": [ERRORS, {"name": "x", "kind": "rate", "by": ["country", "city"]}]},
+            {},
+            r"spec.guardrails\[1\].by \(x\): expected a feature of the signature, got 'city'",
+        ),
+        (
+            {"guardrails": [ERRORS, {"name": "x", "kind": "rate", "by": "amount"}]},
+            {},
+            r"spec.guardrails\[1\].by \(x\): .* 'amount' is a float",
+        ),
         ({"unit": "customer"}, {}, "customer"),
         ({}, {"unit_key": None}, "no unit key"),
         ({"guardrails": [ERRORS, {"name": "x", "kind": "flips", "metric": 1}]}, {}, "is none of"),

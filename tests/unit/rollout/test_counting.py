@@ -11,9 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead.rollout.counting import Reporting, evidence_of
-from fairlead.schema.rollout_state import RolloutState
+from fairlead.schema.rollout_state import RolloutState, SliceArm
 from fairlead.schema.snapshot import Role
-from fairlead.schema.telemetry import SKETCH_REGISTERS, ArmCounts, EndpointTelemetry, ShadowCounts, Telemetry
+from fairlead.schema.telemetry import (
+    SKETCH_REGISTERS,
+    ArmCounts,
+    EndpointTelemetry,
+    ShadowCounts,
+    SliceCounts,
+    Telemetry,
+)
 from tests.serverkit.rollouts import at, begun, rollout
 
 REPORTING = Reporting(2, 2, 10, ("eu",), now_us=at(10))
@@ -100,3 +107,32 @@ def test_pairs_of_a_shadow_are_added(state: RolloutState) -> None:
 def test_nothing_reported_is_nothing_known(state: RolloutState) -> None:
     found = evidence_of("fraud", state, [], Reporting())
     assert (found.known_units, found.challenger_units, found.replicas_expected) == (0, 0, 0)
+
+
+def test_slices_of_both_arms_stand_side_by_side_and_replicas_are_added(state: RolloutState) -> None:
+    def sliced(value: Any, units: int, errors: int = 0) -> SliceCounts:
+        return SliceCounts(column="country", value=value, units=units, unit_errors=errors)
+
+    one = report(
+        "one", arms("1", 2, 9, slices=[sliced("SE", 5, 1), sliced(None, 4)]), arms("2", 2, 3, slices=[sliced("NO", 3)])
+    )
+    two = report("two", arms("1", 2, 2, slices=[sliced("SE", 2, 1)]), arms("2", 2, 1, slices=[sliced("SE", 1, 1)]))
+    counted = evidence_of("fraud", state, [one, two], REPORTING).epochs[1]
+    found = {slice_.value: (slice_.champion, slice_.challenger) for slice_ in counted.slices}
+    assert found["SE"] == (SliceArm(units=7, errors=2), SliceArm(units=1, errors=1))
+    assert found["NO"] == (SliceArm(), SliceArm(units=3))
+    assert found[None] == (SliceArm(units=4), SliceArm())
+
+
+def test_a_matched_control_is_compared_alone_and_everybody_is_known() -> None:
+    matched = begun(rollout({"setWeight": 5}, control="matched"))
+    rest = arms("1", 2, 900, unit_errors=90, units_sketch=sketch(range(900)))
+    control = arms("1", 2, 50, unit_errors=1, matched=True, units_sketch=sketch(range(900, 950)))
+    mine = arms("2", 2, 50, unit_errors=2, units_sketch=sketch(range(950, 1_000)))
+    found = evidence_of("fraud", matched, [report("one", rest, control, mine)], REPORTING)
+    counted = found.epochs[1]
+    assert (counted.champion.units, counted.champion.errors, counted.challenger.errors) == (50, 1, 2)
+    assert counted.duplication == pytest.approx(1.0, abs=0.05), "the others are not compared"
+    assert found.known_units == pytest.approx(1_000, rel=0.05)
+    everybody = evidence_of("fraud", begun(rollout({"setWeight": 5})), [report("one", rest, control, mine)], REPORTING)
+    assert (everybody.epochs[1].champion.units, everybody.epochs[1].champion.errors) == (950, 91)

@@ -8,6 +8,7 @@ import pydantic
 import pytest
 
 from fairlead.schema.declared import duration_text, seconds_of
+from fairlead.schema.guardrail import Guardrail
 from fairlead.schema.rollout import Rollout, Step
 from tests.serverkit.rollouts import ERRORS, PROVEN, rollout
 
@@ -76,3 +77,27 @@ def test_version_and_kind_are_asked_for() -> None:
     for name in ("apiVersion", "kind"):
         with pytest.raises(pydantic.ValidationError):
             Rollout.model_validate({key: value for key, value in document.items() if key != name})
+
+
+def test_a_guardrail_by_slices_is_of_a_kind_that_is_counted_by_slice() -> None:
+    one = Guardrail.model_validate({"name": "x", "kind": "rate", "by": "country"})
+    assert (one.columns, one.min_slice_units) == (["country"], 100)
+    two = Guardrail.model_validate({"name": "x", "kind": "violations", "by": ["country", "member"]})
+    assert two.columns == ["country", "member"]
+    for wrong, words in (
+        ({"kind": "quantile", "q": 0.9, "by": "country"}, "`by` belongs to rate, violations, decision_rate"),
+        ({"kind": "rate", "by": ["a", "a"]}, "must be unique"),
+        ({"kind": "rate", "by": []}, "at least 1"),
+        ({"kind": "rate", "by": ""}, "at least 1"),
+        ({"kind": "rate", "minSliceUnits": 0}, "greater than or equal to 1"),
+    ):
+        with pytest.raises(pydantic.ValidationError, match=words):
+            Guardrail.model_validate({"name": "x", **wrong})
+
+
+def test_a_rollout_has_at_most_eight_columns() -> None:
+    guardrails = [{"name": f"g{i}", "kind": "rate", "by": [f"c{i}", f"d{i}", "shared"]} for i in range(4)]
+    document = rollout({"setWeight": 5}, guardrails=guardrails[:3])
+    assert document.spec.slice_columns == ["c0", "d0", "shared", "c1", "d1", "c2", "d2"]
+    with pytest.raises(pydantic.ValidationError, match="name 9 columns in `by`; at most 8"):
+        rollout({"setWeight": 5}, guardrails=guardrails)

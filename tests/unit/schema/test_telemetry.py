@@ -21,6 +21,7 @@ from fairlead.schema.telemetry import (
     ArmCounts,
     EndpointTelemetry,
     ShadowCounts,
+    SliceCounts,
     distinct,
     merge,
     registers,
@@ -37,6 +38,14 @@ def listed(length: int) -> st.SearchStrategy[list[int]]:
     return st.lists(COUNTS, min_size=length, max_size=length)
 
 
+SLICES = st.builds(
+    SliceCounts,
+    column=st.sampled_from(["age", "country"]),
+    value=st.sampled_from([1, True, "SE", None]),
+    units=COUNTS,
+    unit_errors=COUNTS,
+    unit_decisions=listed(2),
+)
 ARMS = st.builds(
     ArmCounts,
     version=st.sampled_from("12"),
@@ -49,6 +58,8 @@ ARMS = st.builds(
     unit_violations=COUNTS,
     unit_decisions=st.lists(COUNTS, max_size=3),
     score_counts=listed(SCORE_BINS),
+    matched=st.booleans(),
+    slices=st.lists(SLICES, max_size=4),
     units_sketch=st.binary(max_size=16).map(lambda some: sketch(some.ljust(SKETCH_REGISTERS, b"\1"))) | st.just(""),
 )
 LABELS = st.sampled_from([0, 1, True, "yes", 1.5])
@@ -104,8 +115,22 @@ def test_nothing_is_lost(reports: list[list[EndpointTelemetry]]) -> None:
     assert sum(count for one in found for shadow in one.shadows for *_, count in shadow.flips) == sum(
         count for one in everything for shadow in one.shadows for *_, count in shadow.flips
     )
-    keys = [(one.name, arm.version, arm.role, arm.epoch) for one in found for arm in one.arms]
+    keys = [(one.name, arm.version, arm.role, arm.epoch, arm.matched) for one in found for arm in one.arms]
     assert len(keys) == len(set(keys))
+    for name in ("units", "unit_errors"):
+        sums = [
+            sum(getattr(slice_, name) for one in some for arm in one.arms for slice_ in arm.slices)
+            for some in (found, everything)
+        ]
+        assert sums[0] == sums[1]
+    for arm in (arm for one in found for arm in one.arms):
+        assert len({one.key for one in arm.slices}) == len(arm.slices)
+
+
+def test_a_report_of_before_there_were_slices_and_controls_is_still_one() -> None:
+    old = ArmCounts(version="1", role=Role.CHAMPION, epoch=1).model_dump(mode="json", exclude={"matched", "slices"})
+    found = ArmCounts.model_validate(old)
+    assert (found.matched, found.slices) == (False, [])
 
 
 def test_labels_that_python_takes_for_equal_are_kept_apart() -> None:

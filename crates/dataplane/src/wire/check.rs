@@ -2,7 +2,7 @@
 
 use super::bundle::{Decision, Engine, FeatureType, Manifest, Signature, Task, TensorSpec};
 use super::options::{Listener, ServeOptions};
-use super::snapshot::{Endpoint, Role, Routing, Snapshot, Variant};
+use super::snapshot::{Endpoint, MOST_SLICE_COLUMNS, Role, Routing, Snapshot, Variant};
 use crate::tensor::Datatype;
 
 /// Nothing, or what is wrong and where.
@@ -56,7 +56,9 @@ fn check_routing(routing: &Routing, variants: &[Variant]) -> Verdict {
         let named = |variant: &Variant| variant.role != Role::Champion && variant.version == *version;
         require(variants.iter().any(named), || format!("routing: {version:?} is no challenger and no shadow"))?;
     }
-    Ok(())
+    within("routing.slices (columns)", routing.slices.len() as u64, 0, MOST_SLICE_COLUMNS as u64)?;
+    require(routing.slices.iter().all(|name| !name.is_empty()), || "routing.slices: an empty name".to_owned())?;
+    unique("routing.slices", routing.slices.iter().map(String::as_str))
 }
 
 /// Checks a bundle's manifest.

@@ -80,6 +80,9 @@ pub struct Variant {
     pub bundle: BundleReference,
 }
 
+/// Columns by which units may be counted.
+pub const MOST_SLICE_COLUMNS: usize = 8;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routing {
@@ -92,6 +95,8 @@ pub struct Routing {
     pub regions: Option<Vec<String>>,
     #[serde(rename = "override")]
     pub wishes: bool,
+    pub matched: bool,
+    pub slices: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

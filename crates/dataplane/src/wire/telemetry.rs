@@ -5,10 +5,22 @@ use serde::Serialize;
 use super::bundle::Scalar;
 
 #[derive(Debug, Serialize)]
+pub struct SliceCounts<'a> {
+    pub column: &'a str,
+    pub value: Option<&'a Scalar>,
+    pub other: bool,
+    pub units: u64,
+    pub unit_errors: u64,
+    pub unit_violations: u64,
+    pub unit_decisions: Vec<u64>,
+}
+
+#[derive(Debug, Serialize)]
 pub struct ArmCounts<'a> {
     pub version: &'a str,
     pub role: &'static str,
     pub epoch: u64,
+    pub matched: bool,
     pub requests: u64,
     pub errors: u64,
     pub units: u64,
@@ -19,6 +31,7 @@ pub struct ArmCounts<'a> {
     pub latency_counts: Vec<u64>,
     /// `HyperLogLog` registers in base64; empty where nothing was counted.
     pub units_sketch: String,
+    pub slices: Vec<SliceCounts<'a>>,
 }
 
 #[derive(Debug, Serialize)]

@@ -88,6 +88,7 @@ def _start(control: Control, transaction: Transaction, what: tuple[Rollout, int]
         salt=secrets.token_hex(SALT_BYTES),
         unit_key=record_of.settings.unit_key,
         labels=[] if decision is None else decision.labels,
+        features=documents.signature.features,
         first_epoch=rollouts.last_epoch(transaction, endpoint) + 1,
         run=run,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fairlead.registry import endpoint_record
+from fairlead.registry import endpoint_record, resolve
+from fairlead.rollout.commands import slice_sizes
 from fairlead.rollout.foresight import Known, Ramp, ramp_of, remarks
 from fairlead.rollout.foresight import planned as foreseen
 from fairlead.schema.registry import RegistryRole
@@ -18,7 +19,7 @@ def plan(
     transaction: Transaction, rollout: Rollout, base_rate: float | None, units_per_hour: float | None
 ) -> RolloutPlan:
     """Return the plan; rates and traffic as asked, else as counted. Raises `ControlError`."""
-    known = _known(transaction, rollout.spec.endpoint, base_rate, units_per_hour)
+    known = _known(transaction, rollout, base_rate, units_per_hour)
     ramp: Ramp = ramp_of(rollout, known)
     return RolloutPlan(
         name=rollout.name,
@@ -29,9 +30,12 @@ def plan(
     )
 
 
-def _known(transaction: Transaction, endpoint: str, base_rate: float | None, units_per_hour: float | None) -> Known:
+def _known(transaction: Transaction, rollout: Rollout, base_rate: float | None, units_per_hour: float | None) -> Known:
+    endpoint = rollout.spec.endpoint
     holders = endpoint_record(transaction, endpoint).roles
-    champion = next((one.version for one in holders if one.role is RegistryRole.CHAMPION), None)
+    holder = next((one for one in holders if one.role is RegistryRole.CHAMPION), None)
+    champion = None if holder is None else holder.version
+    features = [] if holder is None else resolve(transaction, holder.sha256)[1].signature.features
     reports = telemetry.newest(transaction)
     arms: list[ArmCounts] = [
         arm for report in reports for found in report.endpoints if found.name == endpoint for arm in found.arms
@@ -48,4 +52,5 @@ def _known(transaction: Transaction, endpoint: str, base_rate: float | None, uni
         champion_units=sum(arm.units for arm in own),
         errors=sum(arm.unit_errors for arm in own),
         violations=sum(arm.unit_violations for arm in own),
+        slice_sizes={} if holder is None else slice_sizes(rollout, features),
     )

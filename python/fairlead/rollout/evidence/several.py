@@ -46,18 +46,42 @@ def averaged(log_e: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     return np.asarray(special.logsumexp(log_e, axis=-1, b=weights / weights.sum()), dtype=np.float64)
 
 
-def discoveries(log_e: ArrayLike, alpha: float) -> NDArray[np.bool_]:
-    """Which of the slices (one axis) to report, with at most a share `alpha` of false ones in expectation (e-BH)."""
-    log_e = _log_e(log_e)
-    require(log_e.ndim == 1, "log_e", "one axis", f"{log_e.ndim} axes")
-    size = len(log_e)
+def discoveries(log_e: ArrayLike, alpha: float, size: int | None = None) -> NDArray[np.bool_]:
+    """Which of the slices (one axis) to report, with at most a share `alpha` of false ones in expectation (e-BH).
+
+    `size` slices there can be, if more than are given: the evidence on the others is 1.
+    """
+    log_e, given = _slices(log_e, size)
     order = np.argsort(-log_e, kind="stable")
-    threshold = np.log(size) - np.log(probability("alpha", alpha)) - np.log(np.arange(1, size + 1))
-    passing = np.flatnonzero(log_e[order] >= threshold)
-    found = np.zeros(size, dtype=np.bool_)
+    passing = np.flatnonzero(_of_best(log_e[order]) >= -np.log(probability("alpha", alpha)))
+    found = np.zeros(len(log_e), dtype=np.bool_)
     if passing.size:
         found[order[: passing[-1] + 1]] = True
-    return found
+    return found[:given]
+
+
+def strongest(log_e: ArrayLike, size: int | None = None) -> float:
+    """The logarithm of an e-value for `no slice is harmed`: at least 1 / alpha exactly where `discoveries` reports any.
+
+    The k-th largest e-value times k over `size`, for the best k: never more than the mean of all.
+    """
+    log_e, _ = _slices(log_e, size)
+    return float(_of_best(-np.sort(-log_e)).max())
+
+
+def _of_best(log_e: Floats) -> Floats:
+    """ln(k e / K) of the k-th of K e-values in descending order."""
+    size = len(log_e)
+    return np.asarray(log_e + np.log(np.arange(1, size + 1)) - np.log(size), dtype=np.float64)
+
+
+def _slices(values: ArrayLike, size: int | None) -> tuple[Floats, int]:
+    """All `size` logarithms, and how many were given."""
+    log_e = _log_e(values)
+    require(log_e.ndim == 1, "log_e", "one axis", f"{log_e.ndim} axes")
+    given = len(log_e)
+    require(size is None or size >= given, "size", f"at least {given}", size)
+    return np.concatenate([log_e, np.zeros((size or given) - given)]), given
 
 
 def _log_e(values: ArrayLike) -> Floats:

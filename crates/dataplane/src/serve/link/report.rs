@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::arms::{Arm, Shadow};
 use crate::ids::now_us;
 use crate::serve::state::State;
+use crate::slices::Cell;
 use crate::wire::bundle::Scalar;
 use crate::wire::options::ControlLink;
-use crate::wire::telemetry::{ArmCounts, EndpointTelemetry, ShadowCounts, Telemetry, base64};
+use crate::wire::telemetry::{ArmCounts, EndpointTelemetry, ShadowCounts, SliceCounts, Telemetry, base64};
 
 /// Makes the reports of this process.
 pub(super) struct Reporter {
@@ -73,6 +74,7 @@ fn read(counters: &[AtomicU64]) -> Vec<u64> {
 /// errors than units.
 fn arm_counts(arm: &Arm) -> ArmCounts<'_> {
     let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+    let slices = arm.slices.counted().map(slice_counts).collect();
     let (unit_errors, unit_violations, errors) =
         (load(&arm.unit_errors), load(&arm.unit_violations), load(&arm.errors));
     let (unit_decisions, score_counts) = (read(&arm.decisions), read(&arm.scores));
@@ -83,6 +85,7 @@ fn arm_counts(arm: &Arm) -> ArmCounts<'_> {
         version: &arm.version,
         role: arm.role,
         epoch: arm.epoch,
+        matched: arm.matched,
         requests: load(&arm.requests),
         errors,
         units,
@@ -92,7 +95,15 @@ fn arm_counts(arm: &Arm) -> ArmCounts<'_> {
         score_counts,
         latency_counts,
         units_sketch: if registers.iter().all(|register| *register == 0) { String::new() } else { base64(&registers) },
+        slices,
     }
+}
+
+fn slice_counts<'a>((column, value, other, cell): (&'a str, Option<&'a Scalar>, bool, &'a Cell)) -> SliceCounts<'a> {
+    let load = |counter: &AtomicU64| counter.load(Ordering::Acquire);
+    let (unit_errors, unit_violations) = (load(&cell.unit_errors), load(&cell.unit_violations));
+    let unit_decisions = read(&cell.decisions);
+    SliceCounts { column, value, other, units: load(&cell.units), unit_errors, unit_violations, unit_decisions }
 }
 
 fn shadow_counts<'a>(shadow: &'a Shadow, labels: &[Scalar]) -> ShadowCounts<'a> {
