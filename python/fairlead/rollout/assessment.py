@@ -16,6 +16,7 @@ from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, shift_log
 from fairlead.rollout.evidence.quantile import Histogram, QuantileTest
 from fairlead.rollout.evidence.ramp import Epoch, RatioTest, Side
 from fairlead.rollout.evidence.shares import mismatch_log_e
+from fairlead.rollout.outcome_assessment import outcomes_shown
 from fairlead.schema.guardrail import Direction, Guardrail, GuardrailKind, Margin
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import ArmEvidence, Assessment, Assessments, EpochEvidence, Evidence, RolloutState
@@ -96,6 +97,8 @@ def _assessment(
         shown = _quantile(guardrail, compared)
     elif guardrail.kind is GuardrailKind.DISTRIBUTION:
         shown = _distribution(guardrail, compared)
+    elif guardrail.kind is GuardrailKind.OUTCOME:
+        shown = _outcome(guardrail, evidence)
     else:
         shown = _rate(guardrail, compared, state.labels)
     harm_alpha = rollout.spec.level(guardrail)
@@ -114,6 +117,13 @@ def _assessment(
         harmful=shown.harm is not None and shown.harm >= -log(harm_alpha),
         safe=guardrail.can_be_proven and shown.safe is not None and shown.safe >= -log(safe_alpha),
     )
+
+
+def _outcome(guardrail: Guardrail, evidence: Evidence) -> Shown:
+    """What became of units, as far as it is known."""
+    counts = None if evidence.outcomes is None else evidence.outcomes.of(guardrail.name)
+    found = outcomes_shown(guardrail, counts)
+    return Shown(found.harm, found.safe, found.champion, found.challenger, found.ratio)
 
 
 def _rate(guardrail: Guardrail, compared: Sequence[Compared], labels: Sequence[Scalar]) -> Shown:

@@ -9,7 +9,8 @@ from fairlead.errors import ControlError
 from fairlead.rollout.course import changed, enter, open_gates, step_of
 from fairlead.rollout.engine import RULES
 from fairlead.schema.control import KeyRole
-from fairlead.schema.guardrail import GuardrailKind
+from fairlead.schema.guardrail import Guardrail, GuardrailKind
+from fairlead.schema.outcomes import label_place
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Control, Rollout
 from fairlead.schema.rollout_state import (
@@ -39,6 +40,8 @@ class Facts:
     first_epoch: int = 1
     """Above every epoch that the endpoint has had: telemetry never forgets."""
     run: int = 1
+    unjoined: str | None = None
+    """Why outcomes could not be joined with predictions; None where they can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,22 @@ def _check(rollout: Rollout, facts: Facts) -> None:
             type(label) is type(guardrail.metric) and label == guardrail.metric for label in facts.labels
         ):
             raise _refused(f"guardrail {guardrail.name!r}: {guardrail.metric!r} is none of {list(facts.labels)}")
+        if guardrail.kind is GuardrailKind.OUTCOME:
+            _check_outcome(guardrail, facts)
+
+
+def _check_outcome(guardrail: Guardrail, facts: Facts) -> None:
+    name, labels = f"guardrail {guardrail.name!r}", list(facts.labels)
+    if facts.unjoined is not None:
+        raise _refused(f"{name}: {facts.unjoined}", "docs/guides/rollouts.md says how outcomes are joined")
+    if not labels:
+        raise _refused(f"{name}: the model decides no label that an outcome could be compared with")
+    if guardrail.outcome_metric.needs_positive and guardrail.positive is None and len(labels) != 2:
+        raise _refused(f"{name}: which of {labels} is the positive one? Say it with `positive`")
+    absent = None if guardrail.labels is None else guardrail.labels.absent
+    for field, label in (("positive", guardrail.positive), ("labels.absent", absent)):
+        if label is not None and label_place(label, labels) is None:
+            raise _refused(f"{name}: {field} {label!r} is none of {labels}")
 
 
 def _running(rollout: Rollout, state: RolloutState) -> None:
