@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from fairlead.errors import ControlError
@@ -83,5 +84,4 @@ def _number(given: Scalar) -> float | int | None:
             given = float(given)
         except ValueError:
             return None
-    # Neither True nor what is no number at all.
-    return None if isinstance(given, bool) or given != given or abs(given) == float("inf") else given
+    return given if not isinstance(given, bool) and isfinite(given) else None

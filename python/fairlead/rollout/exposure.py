@@ -73,18 +73,19 @@ class Exposed:
         if not len(at):
             return self
         at = at[np.argsort(rows.time_us[at], kind="stable")]
+        numbers: list[int] = at.tolist()
         allocation = _allocation(state, rows.time_us[at])
         assert state.routing is not None
-        places = _places([str(rows.units[i]) for i in at], state.routing.salt)
+        places = _places([str(rows.units[i]) for i in numbers], state.routing.salt)
         limits = np.array([limit(one.share) if one.share < 1 else 0 for one in state.allocations], dtype=np.uint64)
-        challenger = np.array([rows.versions[i] == state.challenger.version for i in at], dtype=np.bool_)
+        challenger = np.array([rows.versions[i] == state.challenger.version for i in numbers], dtype=np.bool_)
         honest = (places < limits[allocation]) == challenger
         # np.unique gives the first of each, and rows are in the order of time.
         _, first = np.unique(places[honest], return_index=True)
         kept = np.flatnonzero(honest)[np.sort(first)]
         kept = kept[~_among(self.seen, places[kept])][: MOST_UNITS - len(self)]
         texts = {label_text(label): number for number, label in enumerate(state.labels)}
-        decisions = [texts.get(rows.decisions[i] or "", -1) for i in at[kept]]
+        decisions = [texts.get(rows.decisions[i] or "", -1) for i in at[kept].tolist()]
         return type(self)(
             ids=np.concatenate([self.ids, rows.ids[at[kept]]]),
             challenger=np.concatenate([self.challenger, challenger[kept]]),
