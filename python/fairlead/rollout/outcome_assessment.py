@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp
 
+import numpy as np
 from scipy import special
 
-from fairlead.rollout.evidence.ramp import Epoch, RatioTest, Side
+from fairlead.rollout.evidence.ramp import RatioTest, Side
 from fairlead.rollout.outcomes import effects_of
 from fairlead.schema.guardrail import Guardrail, Margin
 from fairlead.schema.outcome_evidence import ODDS_STEP, OutcomeCounts
@@ -34,11 +35,14 @@ def outcomes_shown(guardrail: Guardrail, counts: OutcomeCounts | None) -> Found:
 
 def _rate(guardrail: Guardrail, counts: OutcomeCounts) -> tuple[float, float]:
     """Shares lie within a step of the grid; each side takes the end at which its evidence is smaller."""
+    if not counts.events:
+        return 0.0, 0.0
+    step = np.array([row.step for row in counts.events])
+    mine, events = ([getattr(row, name) for row in counts.events] for name in ("challenger", "events"))
     harm = RatioTest(Side.HARM, _of_ratio(guardrail.harm_margin))
     safe = RatioTest(Side.SAFE, _of_ratio(guardrail.margin))
-    above = [Epoch(_share(row.step + 1), row.challenger, row.events) for row in counts.events]
-    below = [Epoch(_share(row.step), row.challenger, row.events) for row in counts.events]
-    return harm.log_e_of(above), safe.log_e_of(below)
+    above, below = (special.expit(one * ODDS_STEP) for one in (step + 1, step))
+    return float(harm.log_e(above, mine, events)), float(safe.log_e(below, mine, events))
 
 
 def _mean(guardrail: Guardrail, counts: OutcomeCounts) -> tuple[float, float]:
@@ -53,10 +57,6 @@ def _mean(guardrail: Guardrail, counts: OutcomeCounts) -> tuple[float, float]:
         harm += float(mixture.log_e(one.sum - tolerated * one.units, variance))
         safe += float(mixture.log_e(accepted * one.units - one.sum, variance))
     return harm, safe
-
-
-def _share(step: int) -> float:
-    return float(special.expit(step * ODDS_STEP))
 
 
 def _of_ratio(margin: Margin | None) -> float:
