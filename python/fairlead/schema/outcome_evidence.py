@@ -1,8 +1,8 @@
 """What the join of prediction log and outcomes comes to: small, and enough to compute every e-value again.
 
 The evidence of rates depends on each bad outcome only by the challenger's share of the units that it might have been.
-Shares are kept on a grid of odds, one percent wide, and rounded to the side on which evidence is smaller: a few dozen
-rows for each allocation, `MOST_ROWS` at most, however many units there are.
+Shares are kept on a grid of odds, one percent wide, and rounded to the side on which evidence is smaller: some hundred
+rows, `MOST_ROWS` at most, however many units there are.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from fairlead.schema.telemetry import Count
 ODDS_STEP = 0.01
 """The grid's width, in the logarithm of the odds."""
 FARTHEST_STEP = 1_200
-"""Odds of 163,000 to one; what lies beyond is counted there, or, where that would add evidence, not at all."""
-MOST_ROWS = 2 * FARTHEST_STEP
+"""Odds of 163,000 to one; what lies beyond tells nothing, and is left out."""
+MOST_ROWS = 2 * FARTHEST_STEP + 1
 MOST_MEANS = 200
 """Allocations of which a guardrail on a mean keeps sums."""
 
@@ -58,7 +58,7 @@ class OutcomeCounts(Document):
     name: GuardrailName
     champion: OutcomeArm = OutcomeArm()
     challenger: OutcomeArm = OutcomeArm()
-    events: list[OutcomeEvents] = Field(default_factory=list, max_length=MOST_ROWS + 1)
+    events: list[OutcomeEvents] = Field(default_factory=list, max_length=MOST_ROWS)
     means: list[OutcomeSums] = Field(default_factory=list, max_length=MOST_MEANS)
 
 

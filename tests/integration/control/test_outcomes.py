@@ -152,7 +152,7 @@ def test_a_label_may_come_as_its_text(control: ControlPlane, tmp_path: Path, nam
 def test_a_viewer_may_look_and_not_tell(start_control: StartControl, tmp_path: Path) -> None:
     control = start_control()
     staged(control, tmp_path, "fraud")
-    keys = {}
+    keys: dict[str, str] = {}
     for role in ("viewer", "operator"):
         headers = {"Authorization": f"Bearer {keys['root']}"} if keys else {}
         if not keys:

@@ -33,8 +33,7 @@ SIX = {
 def six(**changes: Any) -> Exposed:
     fields: dict[str, Any] = {**SIX, "at_us": [START + 1_000 * n for n in range(6)], "allocation": [1] * 6} | changes
     ids = np.array([[7, n] for n in range(6)], dtype=np.uint64)
-    kinds = {"challenger": np.bool_}
-    arrays = {name: np.array(value, dtype=kinds.get(name, np.int64)) for name, value in fields.items()}
+    arrays: dict[str, Any] = {name: np.array(value) for name, value in fields.items()}
     return Exposed(ids=ids, seen=np.arange(6, dtype=np.uint64), **arrays)
 
 
@@ -180,7 +179,7 @@ def test_rows_are_few_and_rounded_to_the_safe_side() -> None:
     found = counts_of(one, state, (exposed, outcomes, outcomes.units(exposed)), LATE)
     # But for those in cohorts of which one arm was left.
     assert 5_500 < sum(row.events for row in found.events) < found.champion.bad + found.challenger.bad
-    assert len(found.events) < 400
+    assert len(found.events) < 600
     shown = outcomes_shown(one, found)
     middle = [
         Epoch(1 / (1 + np.exp(-(row.step + 0.5) * ODDS_STEP)), row.challenger, row.events) for row in found.events
@@ -253,7 +252,7 @@ def test_a_ramp_is_no_alarm_though_pooling_its_units_would_be_one() -> None:
     assert RatioTest(Side.HARM, 1.0).log_e_of([pooled]) > np.log(20)
 
 
-COST = {
+COST: dict[str, Any] = {
     "metric": "cost",
     "costs": {"falsePositive": 1, "falseNegative": 5},
     "margin": {"abs": 0.3},
