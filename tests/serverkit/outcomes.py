@@ -79,17 +79,16 @@ def live(rng: np.random.Generator, world: World) -> tuple[Exposed, Told, NDArray
     known = np.flatnonzero(rng.random(size) < world.labelled)
     known = known[np.argsort(received[known], kind="stable")]
     label = np.where(flagged & ~bad, POSITIVE, 0)
-    told = Told(
-        ids[known], label[known], np.arange(1, len(known) + 1), received[known], tuple("default" for _ in known)
-    )
+    sources = np.full(len(known), "default", dtype=np.object_)
+    number, at = np.arange(1, len(known) + 1), received[known]
+    told = Told(ids[known], label[known], number, at, at, sources)
     return exposed, told, received[known]
 
 
 def until(told: Told, received: NDArray[np.int64], now: int) -> Told:
     """The outcomes that had arrived by `now`."""
     count = int(np.searchsorted(received, now, side="right"))
-    cut = {name: getattr(told, name)[:count] for name in ("ids", "label", "number", "reported_us", "sources")}
-    return replace(told, **cut)
+    return told.without(np.arange(len(told)) >= count)
 
 
 def seen_by(exposed: Exposed, now: int) -> Exposed:

@@ -52,7 +52,8 @@ class Told:
     """Index in the state's labels; -1: none of them."""
     number: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     reported_us: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    sources: tuple[str, ...] = ()
+    received_us: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    sources: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, dtype=np.object_))
 
     def __len__(self) -> int:
         return len(self.number)
@@ -68,7 +69,20 @@ class Told:
             np.concatenate([self.label, _integers([NO_LABEL if one is None else one for one in places])]),
             np.concatenate([self.number, _integers([one.id for one in more])]),
             np.concatenate([self.reported_us, _integers([one.reported_us for one in more])]),
-            (*self.sources, *(one.source for one in more)),
+            np.concatenate([self.received_us, _integers([one.received_us for one in more])]),
+            np.concatenate([self.sources, np.array([one.source for one in more], dtype=np.object_)]),
+        )
+
+    def without(self, gone: Flags) -> Told:
+        """Return these but for those that are `gone`."""
+        kept = ~gone
+        return Told(
+            self.ids[kept],
+            self.label[kept],
+            self.number[kept],
+            self.reported_us[kept],
+            self.received_us[kept],
+            self.sources[kept],
         )
 
     def units(self, exposed: Exposed) -> Ints:
@@ -154,7 +168,7 @@ def _labels(timing: LabelTiming, exposed: Exposed, told: Told, unit: Ints) -> tu
     number = np.full(len(exposed), np.inf)
     counts = (unit >= 0) & (told.label >= 0)
     if timing.source is not None:
-        counts &= np.array([one == timing.source for one in told.sources], dtype=np.bool_)
+        counts &= np.asarray(told.sources == timing.source, dtype=np.bool_)
     if timing.mature_after is not None and len(exposed):
         counts &= told.reported_us <= exposed.at_us[unit] + round(timing.mature_after * 1e6)
     # In the order of arrival: of several, the last is kept.

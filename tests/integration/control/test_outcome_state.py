@@ -126,4 +126,4 @@ def test_what_outcomes_come_to_is_kept_for_a_run(filled: Database) -> None:
         outcomes.keep_evidence(transaction, document.name, 1, OutcomeEvidence(problem="nothing yet"))
         outcomes.keep_evidence(transaction, document.name, 2, evidence)
     with filled.read() as transaction:
-        assert outcomes.evidence(transaction) == {(document.name, 2): evidence}
+        assert outcomes.evidence(transaction, [document.name]) == {(document.name, 2): evidence}

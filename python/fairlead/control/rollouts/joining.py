@@ -8,6 +8,7 @@ the rollout until that is done.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +38,13 @@ HORIZON_US = 2_000_000
 """Rows younger than this wait for the next look: the state that was read may not know of their allocation yet."""
 CLOCKS_US = 3_600_000_000
 """How far clocks and file times may be apart, where segments from before the rollout are passed over."""
+FORGET_US = 86_400_000_000
+"""An outcome that has found no prediction by then is of one that is not compared: only their number is kept."""
+SAVE_US = 10_000_000
+"""How often evidence is written that has not changed."""
 RESTS = 20
 """How many times as long as the evidence took to compute it is then left alone."""
+_log = logging.getLogger("fairlead.control")
 
 
 class Joiner:
@@ -67,13 +73,29 @@ class Joiner:
                     told.append((stored, joined, more))
         active = {(stored.rollout.name, stored.state.run) for stored, _, _ in told}
         self._joined = {key: joined for key, joined in self._joined.items() if key in active}
-        found = [(stored, joined.look(stored, more, now)) for stored, joined, more in told]
-        if not found:
+        found = [(stored, joined, self._look_at(stored, joined, (more, now))) for stored, joined, more in told]
+        news = [(stored, joined, evidence) for stored, joined, evidence in found if joined.is_news(evidence)]
+        if not news:
             return
         with self._control.database.write() as transaction:
-            if leases.still_held(transaction, lease):
-                for stored, evidence in found:
-                    outcomes.keep_evidence(transaction, stored.rollout.name, stored.state.run, evidence)
+            if not leases.still_held(transaction, lease):
+                return
+            for stored, _, evidence in news:
+                outcomes.keep_evidence(transaction, stored.rollout.name, stored.state.run, evidence)
+        for _, joined, evidence in news:
+            joined.saved = evidence
+
+    def _look_at(
+        self, stored: StoredRollout, joined: Joined, news: tuple[Sequence[OutcomeRecord], int]
+    ) -> OutcomeEvidence:
+        """As `Joined.look`. One rollout's trouble is not another's."""
+        try:
+            return joined.look(stored, *news)
+        except Exception as error:  # noqa: BLE001 - a rollout that is not joined must say so, whatever the reason
+            _log.exception("rollout %s: outcomes were not joined", stored.rollout.name)
+            # What was half read is read again from the beginning.
+            self._joined.pop((stored.rollout.name, stored.state.run), None)
+            return OutcomeEvidence(as_of_us=news[1], problem=f"outcomes cannot be joined: {type(error).__name__}")
 
     def _of(self, stored: StoredRollout) -> Joined:
         key = stored.rollout.name, stored.state.run
@@ -92,10 +114,15 @@ class Joined:
     """Of the last outcome."""
     exposed: Exposed = field(default_factory=Exposed)
     told: Told = field(default_factory=Told)
+    saved: OutcomeEvidence | None = None
+    """What was last written."""
     _waiting: list[tuple[pa.RecordBatch, str | None]] = field(default_factory=list)
     _counts: list[OutcomeCounts] = field(default_factory=list)
     _unmatched: int = 0
+    _forgotten: int = 0
     _again_at: float = 0.0
+    _complete: bool = False
+    """Whether all that there was to read had been when it was last counted."""
 
     @classmethod
     def begun(cls, stored: StoredRollout, logs: Iterable[LogFolder]) -> Joined:
@@ -111,9 +138,18 @@ class Joined:
         if problem is None and (len(more) == OUTCOMES_AT_A_LOOK or any(tail.more for tail, _ in self.tails)):
             problem = "the prediction log is still being read"
         self._admit(stored, now - HORIZON_US)
-        if time.monotonic() >= self._again_at:
+        if time.monotonic() >= self._again_at or (problem is None and not self._complete):
             self._count(stored, now)
+            self._complete = problem is None
+            if self._complete:
+                self._forget(now)
         return OutcomeEvidence(as_of_us=now, problem=problem, unmatched=self._unmatched, guardrails=self._counts)
+
+    def is_news(self, evidence: OutcomeEvidence) -> bool:
+        """Whether evidence should be written: it is other than the last, or that is some time ago."""
+        if self.saved is None or evidence.as_of_us - self.saved.as_of_us >= SAVE_US:
+            return True
+        return evidence.model_copy(update={"as_of_us": self.saved.as_of_us}) != self.saved
 
     def _read(self, since_us: int) -> str | None:
         """Read on in every log; return what is wrong with one, if anything is."""
@@ -150,9 +186,16 @@ class Joined:
             for guardrail in stored.rollout.spec.guardrails
             if guardrail.kind is GuardrailKind.OUTCOME
         ]
-        self._unmatched = int((unit < 0).sum())
+        self._unmatched = self._forgotten + int((unit < 0).sum())
         ended = time.monotonic()
         self._again_at = ended + RESTS * (ended - began)
+
+    def _forget(self, now: int) -> None:
+        """Set outcomes aside that have had time enough to find their prediction."""
+        gone = (self.told.units(self.exposed) < 0) & (self.told.received_us < now - FORGET_US)
+        if gone.any():
+            self._forgotten += int(gone.sum())
+            self.told = self.told.without(gone)
 
 
 def rows_of(batches: Sequence[pa.RecordBatch], region: str | None) -> Rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -47,12 +47,14 @@ class Reports:
     """By rollout and run."""
 
     @classmethod
-    def read(cls, transaction: Transaction, stale_us: int) -> Self:
-        """Read them."""
+    def read(cls, transaction: Transaction, stale_us: int, wanted: Iterable[StoredRollout]) -> Self:
+        """Read them, and what outcomes come to for the rollouts that are `wanted`."""
         now = transaction.now_us
         settled = snapshots.generation(transaction, now - APPLY_US)
         known = replicas.listed(transaction, stale_us)
-        return cls(telemetry.newest(transaction), known, now, settled, outcomes.evidence(transaction))
+        asking = [stored.rollout.name for stored in wanted if asks_for_outcomes(stored.rollout)]
+        joined = outcomes.evidence(transaction, asking) if asking else {}
+        return cls(telemetry.newest(transaction), known, now, settled, joined)
 
     def on(self, stored: StoredRollout) -> Evidence:
         """Return all that is known of the rollout now."""
@@ -63,7 +65,9 @@ class Reports:
         if not asks_for_outcomes(stored.rollout):
             return counted
         joined = self.outcomes.get((stored.rollout.name, stored.state.run))
-        return counted.model_copy(update={"outcomes": joined_lately(joined, self.now_us)})
+        if joined is None or not stored.state.phase.ended:
+            joined = joined_lately(joined, self.now_us)
+        return counted.model_copy(update={"outcomes": joined})
 
     def view(self, stored: StoredRollout) -> RolloutView:
         """Return the rollout with what the counts say now."""
@@ -96,7 +100,7 @@ def joined_lately(joined: OutcomeEvidence | None, now_us: int) -> OutcomeEvidenc
 
 def view(transaction: Transaction, stored: StoredRollout, stale_us: int) -> RolloutView:
     """Return the rollout with what the counts say now."""
-    return Reports.read(transaction, stale_us).view(stored)
+    return Reports.read(transaction, stale_us, [stored]).view(stored)
 
 
 def reporting_of(known: Sequence[ReplicaRecord], served: Collection[str], now_us: int, settled: int = 0) -> Reporting:

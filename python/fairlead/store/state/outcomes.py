@@ -92,9 +92,9 @@ def keep_evidence(transaction: Transaction, rollout: str, run: int, evidence: Ou
     transaction.session.flush()
 
 
-def evidence(transaction: Transaction) -> dict[tuple[str, int], OutcomeEvidence]:
-    """Return what is known of all rollouts, by name and run."""
-    rows = transaction.session.scalars(select(OutcomeEvidenceRow))
+def evidence(transaction: Transaction, names: Sequence[str]) -> dict[tuple[str, int], OutcomeEvidence]:
+    """Return what is known of these rollouts, by name and run."""
+    rows = transaction.session.scalars(select(OutcomeEvidenceRow).where(OutcomeEvidenceRow.rollout.in_(names)))
     return {(row.rollout, row.run): OutcomeEvidence.model_validate(row.document) for row in rows}
 
 
