@@ -59,6 +59,8 @@ class World:
     ratio: float = 1.0
     """Of the challenger's, to that."""
     delay_hours: float = 10.0
+    quicker: float = 1.0
+    """The challenger's good outcomes take so many times as long."""
     labelled: float = 1.0
     """Share of units of which it ever becomes known what they were."""
 
@@ -75,7 +77,8 @@ def live(rng: np.random.Generator, world: World) -> tuple[Exposed, Told, NDArray
     flagged = bad | (rng.random(size) < world.flagged)
     ids = np.stack([np.arange(size), rng.permutation(size)], axis=1).astype(np.uint64)
     exposed = Exposed(ids, challenger, allocation.astype(np.int64), at_us, flagged.astype(np.int64), np.sort(ids[:, 1]))
-    received = at_us + np.round(rng.exponential(world.delay_hours * HOUR, size)).astype(np.int64)
+    delay = rng.exponential(world.delay_hours * HOUR, size) * np.where(challenger & ~bad, world.quicker, 1.0)
+    received = at_us + np.round(delay).astype(np.int64)
     known = np.flatnonzero(rng.random(size) < world.labelled)
     known = known[np.argsort(received[known], kind="stable")]
     label = np.where(flagged & ~bad, POSITIVE, 0)

@@ -193,11 +193,12 @@ def _arm(found: _Compared, bad: Flags, mine: bool) -> OutcomeArm:
 
 
 def _arriving(found: _Compared, bad: Flags) -> list[OutcomeEvents]:
-    """Each bad outcome within those of its cohort of whom nothing had been told before it."""
-    good = (found.label != NO_LABEL) & ~bad
+    """Each bad outcome among those of its cohort of which none was known before.
+
+    A good outcome takes nobody out: a model that decides otherwise also changes how soon good outcomes are known.
+    """
     event_at = np.where(bad, found.number, np.inf)
-    left_at = np.where(good, found.number, np.inf)
-    sets = risk_sets(Exposures(found.challenger, found.cohort, event_at, left_at))
+    sets = risk_sets(Exposures(found.challenger, found.cohort, event_at, np.full(len(bad), np.inf)))
     ones = np.ones(len(sets.challenger), dtype=np.int64)
     return _events(sets.at_risk_challenger, sets.at_risk_champion, ones, sets.challenger.astype(np.int64))
 

@@ -43,7 +43,7 @@ class OutcomeMetric(StrEnum):
 
 class LabelMethod(StrEnum):
     RISK_SETS = "riskSets"
-    """Each outcome counts when it arrives, within the cohort of units that were exposed with it."""
+    """Each bad outcome counts when it arrives, among the units of its cohort of which none is known yet."""
     MATURE = "mature"
     """Only cohorts whose label window has closed count."""
 

@@ -15,6 +15,7 @@ from fairlead.schema.signature import Scalar
 
 MOST_OUTCOMES = 10_000
 """In one batch."""
+LONGEST_LABEL = 1_000
 DEFAULT_SOURCE = "default"
 
 PredictionId = Annotated[
@@ -26,11 +27,17 @@ PredictionId = Annotated[
 Source = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
+def _short(label: Scalar) -> Scalar:
+    if isinstance(label, str) and len(label) > LONGEST_LABEL:
+        raise ValueError(f"at most {LONGEST_LABEL} characters")
+    return label
+
+
 class OutcomeReport(Document):
     """One outcome, as it is sent."""
 
     prediction_id: PredictionId
-    label: Scalar
+    label: Annotated[Scalar, AfterValidator(_short)]
     """One of the labels of the endpoint's models, or its text; a number where the model is a regression."""
     source: Source | None = None
     """Who says so (`chargebacks`, `analysts`); None: the batch's."""

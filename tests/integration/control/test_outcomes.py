@@ -116,6 +116,7 @@ def test_sources_and_times(control: ControlPlane, endpoint: str) -> None:
         ({"prediction_id": None}, "invalid_request", "outcomes.1.prediction_id"),
         ({"source": "a b"}, "invalid_request", "outcomes.1.source"),
         ({"label": None}, "invalid_request", "outcomes.1.label"),
+        ({"label": "x" * 1_001}, "invalid_request", "at most 1000 characters"),
         ({"lable": "approve"}, "invalid_request", "outcomes.1.lable"),
     ],
 )

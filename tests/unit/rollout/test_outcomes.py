@@ -98,10 +98,10 @@ def test_the_other_label_may_be_the_positive_one() -> None:
     assert (found.challenger.bad, found.challenger.labelled) == (1, 2)
 
 
-def test_a_bad_outcome_is_compared_with_those_of_whom_nothing_was_told_before() -> None:
-    # 0 is bad among 3 and 3; then 1 has left, and so has 0: 3 is bad among 1 and 3.
+def test_a_bad_outcome_is_compared_with_those_of_whom_none_was_known_before() -> None:
+    # 0 is bad among 3 and 3; of 1 something good is known, which takes nobody out: 3 is bad among 2 and 3.
     found = counted(guardrail(), told((0, False), (1, True), (3, False)))
-    assert events(found) == [(0.3, 1, 0), (1.0, 1, 1)]
+    assert events(found) == [(0.7, 1, 0), (1.0, 1, 1)]
 
 
 def test_in_mature_cohorts_each_cohort_is_one_row() -> None:
@@ -124,7 +124,7 @@ def test_outcomes_may_come_twice_and_early_and_for_nobody() -> None:
 def test_a_correction_counts_and_not_what_it_corrects() -> None:
     assert counted(guardrail(), told((0, False), (0, True))).challenger.bad == 0
     found = counted(guardrail(), told((0, True), (3, False), (0, False)))
-    # The unit is at risk until its last word: 3 of 3 and 3, then 0 among 3 and 2.
+    # It counts with its last word: 3 among 3 and 3, then 0 among 3 and 2.
     assert events(found) == [(1.0, 1, 0), (1.5, 1, 1)]
 
 
@@ -177,9 +177,8 @@ def test_rows_are_few_and_rounded_to_the_safe_side() -> None:
     state = ramped(document, (0.05, 0.25, 0.5))
     [one] = document.spec.guardrails
     found = counts_of(one, state, (exposed, outcomes, outcomes.units(exposed)), LATE)
-    # But for those in cohorts of which one arm was left.
-    assert 5_500 < sum(row.events for row in found.events) < found.champion.bad + found.challenger.bad
-    assert len(found.events) < 600
+    assert 5_500 < sum(row.events for row in found.events) == found.champion.bad + found.challenger.bad
+    assert len(found.events) < 400
     shown = outcomes_shown(one, found)
     middle = [
         Epoch(1 / (1 + np.exp(-(row.step + 0.5) * ODDS_STEP)), row.challenger, row.events) for row in found.events
@@ -215,6 +214,15 @@ def test_the_champion_against_itself_is_rarely_an_alarm(metric: str, labels: dic
     world = World(units=800, shares=(0.05, 0.25, 0.5), rate=0.15, labelled=0.8)
     alarms = [crossed(one, state, world, seed)[0] for seed in range(ROLLOUTS)]
     assert np.mean(alarms) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / ROLLOUTS)
+
+
+def test_good_outcomes_that_are_known_sooner_are_no_harm() -> None:
+    """A challenger that flags other units has other cases closed early."""
+    document = outcome_rollout()
+    state = ramped(document, (0.5,))
+    [one] = document.spec.guardrails
+    alarms = [crossed(one, state, World(units=3_000, quicker=0.1), seed)[0] for seed in range(40)]
+    assert np.mean(alarms) <= 0.1
 
 
 def test_at_the_margin_nothing_is_called_safe_more_often_than_promised() -> None:
