@@ -16,7 +16,8 @@ from rich.console import Console
 
 from benchmarks.harness.layout import RESULTS
 from benchmarks.harness.report import Report, Row, Target
-from benchmarks.rollouts import detection, same_model, traps
+from benchmarks.rollouts import detection, late_labels, same_model, traps
+from benchmarks.rollouts.late_labels import Late
 from benchmarks.rollouts.traffic import World
 from fairlead.rollout.evidence.planning import Question, plan
 
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
     report, size = Report(TITLE), QUICK if options.quick else FULL
-    for part in (_same_model, _detection, _certification, _traps):
+    for part in (_same_model, _detection, _certification, _traps, _late_labels):
         began = perf_counter()
         for row in part(np.random.default_rng(SEED), size):
             report.add(row)
@@ -107,6 +108,20 @@ def _traps(rng: np.random.Generator, size: Size) -> Iterator[Row]:
     for how, share in traps.ramp_pooling(rng, size.traps, 300).items():
         bound = ALPHA if how.startswith("by epoch") else None
         yield Row(f"trap, false alarms over a ramp of 5, 25, 50 %: {how}", share, "", bound)
+
+
+def _late_labels(rng: np.random.Generator, size: Size) -> Iterator[Row]:
+    """Half as many rollouts: each look is made from its units, not from counts."""
+    rollouts = size.traps // 2
+    for name, seen in late_labels.rolled_back(rng, Late(), rollouts).items():
+        bound = None if name == late_labels.POOLED else ALPHA
+        yield Row(f"late labels, A/A over a ramp, wrongly rolled back: {name}", seen.share, "", bound)
+    for ratio in (1.5, 2.0):
+        found = late_labels.rolled_back(rng, Late(ratio=ratio), rollouts // 5)
+        for name in late_labels.METHODS:
+            what = f"late labels, {ratio:g} times the false positives: {name}"
+            yield Row(f"{what}: hours until roll-back, median", found[name].median, "h")
+            yield Row(f"{what}: rolled back", found[name].share, "")
 
 
 def _rows(what: str, case: detection.Case, found: detection.Detected, bound: Target | None) -> Iterator[Row]:

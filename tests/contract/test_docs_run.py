@@ -22,8 +22,8 @@ BLOCKS_THAT_RUN = {
     "docs/guides/pack.md": 3,
     "docs/guides/serve.md": 4,
     "docs/guides/log.md": 3,
-    "docs/guides/control.md": 3,
-    "docs/guides/rollouts.md": 3,
+    "docs/guides/control.md": 4,
+    "docs/guides/rollouts.md": 4,
 }
 LANGUAGES_THAT_RUN = {"bash", "python"}
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -29,6 +29,7 @@ COMMANDS = {
     "registry": "fairlead.cli.registry:app",
     "apply": "fairlead.cli.apply:apply",
     "rollout": "fairlead.cli.rollout:app",
+    "outcome": "fairlead.cli.outcome:app",
     "endpoint": "fairlead.cli.endpoint:app",
     "key": "fairlead.cli.key:app",
     "demo": "fairlead.cli.demo:demo",

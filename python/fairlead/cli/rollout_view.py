@@ -75,7 +75,14 @@ def picture(view: Any, events: list[Any]) -> RenderableType:
     from rich.text import Text
 
     return Group(
-        Text(headline(view)), Text(steps(view)), Text(), guardrails(view), Text(), Text(counts(view)), *_events(events)
+        Text(headline(view)),
+        Text(steps(view)),
+        Text(),
+        guardrails(view),
+        Text(),
+        Text(counts(view)),
+        *map(Text, outcomes(view)),
+        *_events(events),
     )
 
 
@@ -177,6 +184,23 @@ def counts(view: Any) -> str:
     if cohort is not None:
         words += f"; cohort {known['challenger_units']:,} of {cohort['max_units']:,} units"
     return words
+
+
+def outcomes(view: Any) -> list[str]:
+    """Return a line for each guardrail on outcomes: of how many units it is known what they were."""
+    joined = view["evidence"]["outcomes"]
+    if joined is None:
+        return []
+    lines = []
+    for one in joined["guardrails"]:
+        arms = ", ".join(
+            f"{arm} {one[arm]['bad']:,} bad of {one[arm]['labelled']:,} known of {one[arm]['units']:,} units"
+            for arm in ("champion", "challenger")
+        )
+        lines.append(f"outcomes for {one['name']}: {arms}")
+    if joined["problem"] is not None:
+        lines.append(f"outcomes: {joined['problem']}")
+    return lines
 
 
 def _events(events: list[Any]) -> list[RenderableType]:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fairlead.cli.output import emit_json, say
 from fairlead.errors import BadInputError, FairleadError
 from fairlead.schema.control import KeyRole
+
+if TYPE_CHECKING:
+    from fairlead.control.settings import LogFolder
 
 DATABASE = "control.db"
 
@@ -33,6 +36,10 @@ def up(
     data_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for predictions; 0 takes any.")] = 8080,
     region: Annotated[str | None, typer.Option(envvar="FAIRLEAD_REGION", help="Where this data plane runs.")] = None,
     data_plane: Annotated[bool, typer.Option("--data-plane/--no-data-plane", help="Serve predictions too.")] = True,
+    prediction_log: Annotated[
+        list[str] | None,
+        typer.Option(help="[REGION=]FOLDER: prediction log of replicas elsewhere, to join outcomes with; repeatable."),
+    ] = None,
     grace: Annotated[float, typer.Option(min=0, help="Seconds that requests may go on after SIGTERM.")] = 30.0,
     lease: Annotated[float, typer.Option(min=0.5, help="Seconds of silence after which a leader is replaced.")] = 10.0,
     stale: Annotated[float, typer.Option(min=0.5, help="Seconds of silence after which a replica is stale.")] = 15.0,
@@ -78,6 +85,7 @@ def up(
         mlflow_role=mlflow_role,
         mlflow_seconds=mlflow_every,
         data_plane=plane if data_plane else None,
+        other_logs=tuple(map(_log_folder, prediction_log or ())),
     )
 
     def ready(addresses: Mapping[str, str]) -> None:
@@ -88,6 +96,16 @@ def up(
             say(f"predictions at {addresses['data_url']}")
 
     return run(settings, ready)
+
+
+def _log_folder(text: str) -> LogFolder:
+    from fairlead.control.settings import LogFolder
+
+    region, given, folder = text.partition("=")
+    # A path may have a = in it; a region has no slash.
+    if not given or "/" in region:
+        region, folder = "", text
+    return LogFolder(Path(folder).resolve(), region or None)
 
 
 def sqlite_url(folder: Path) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -18,6 +20,7 @@ DEFAULT_TIMEOUT = 30.0
 PUSH_TIMEOUT = 600.0
 SPOOL_BYTES = 64 * 1024 * 1024
 PIECE = 1024 * 1024
+OUTCOMES_AT_A_TIME = 5_000
 
 
 class ControlClient:
@@ -73,6 +76,22 @@ class ControlClient:
             spool.seek(0)
             headers = {"Content-Type": "application/x-tar"}
             return self._call("POST", "/bundles", content=_pieces(spool), headers=headers, timeout=PUSH_TIMEOUT)
+
+    def add_outcomes(
+        self, endpoint: str, outcomes: Iterable[Mapping[str, Any]], *, source: str | None = None
+    ) -> dict[str, int]:
+        """Tell what became of predictions, and return how many outcomes were `new`, `corrected` and `known`.
+
+        Each has `prediction_id` and `label`, and perhaps `source` and `reported_at` (ISO 8601). They are sent in
+        batches; each is kept whole or not at all, and sending all of them again is harmless.
+        """
+        path, rest = f"/endpoints/{quote(endpoint, safe='')}/outcomes", iter(outcomes)
+        total = {"new": 0, "corrected": 0, "known": 0}
+        while batch := [dict(one) for one in islice(rest, OUTCOMES_AT_A_TIME)]:
+            body: dict[str, Any] = {"outcomes": batch} if source is None else {"outcomes": batch, "source": source}
+            receipt = self.post(path, body)
+            total = {name: count + receipt[name] for name, count in total.items()}
+        return total
 
     def close(self) -> None:
         """Close the connection."""

@@ -52,7 +52,7 @@ class Supervisor:
         state.mkdir(parents=True, exist_ok=True)
         file = state / "snapshot.json"
         file.write_bytes(snapshot.canonical_json())
-        command = ["serve", "--snapshot", str(file), "--log", str(state / "predictions"), "--json"]
+        command = ["serve", "--snapshot", str(file), "--log", str(self._plan.log), "--json"]
         command += ["--host", self._plan.host, "--port", str(self._port), "--admin-port", "0"]
         command += ["--grace", str(self._plan.grace_seconds)]
         self._control_url = control_url

@@ -15,6 +15,8 @@ from fairlead.errors import ControlError, FairleadError, StoreError
 from fairlead.schema.control_catalogue import CONTROL_ERRORS
 
 RETRY_SECONDS = 2
+MOST_DETAILS = 100
+"""A batch may have a thousand times the same fault."""
 _SPECS = {spec.code: spec for spec in CONTROL_ERRORS}
 _BY_STATUS = {404: "unknown_path", 405: "wrong_method"}
 _log = logging.getLogger("fairlead.control")
@@ -61,7 +63,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     details = [
         {"field": ".".join(str(part) for part in complaint["loc"]), "expected": complaint["msg"]}
-        for complaint in error.errors()
+        for complaint in error.errors()[:MOST_DETAILS]
     ]
     first = details[0] if details else {"field": "request", "expected": "valid"}
     return refusal("invalid_request", f"{first['field']}: {first['expected']}", details=details)

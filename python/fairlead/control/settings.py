@@ -31,6 +31,21 @@ class DataPlane:
     """Its name in reports."""
     region: str | None = None
 
+    @property
+    def log(self) -> Path:
+        """Folder of its prediction log."""
+        return self.folder / "predictions"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFolder:
+    """A prediction log that this process can read."""
+
+    path: Path
+    """The folder that `fairlead serve --log` names."""
+    region: str | None = None
+    """Of the replicas that write it; where a rollout goes through regions only logs of named ones are compared."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -56,8 +71,17 @@ class Settings:
     holder: str = field(default_factory=_holder)
     """This process, in the leader lease."""
     data_plane: DataPlane | None = None
+    other_logs: tuple[LogFolder, ...] = ()
+    """Prediction logs of replicas elsewhere."""
     companion_key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     """What the data plane beside this process shows; nobody else ever learns it."""
+
+    @property
+    def logs(self) -> tuple[LogFolder, ...]:
+        """Every prediction log that is known: outcomes are joined with what is in them."""
+        plane = self.data_plane
+        own = () if plane is None else (LogFolder(plane.log, plane.region),)
+        return (*own, *self.other_logs)
 
     @property
     def on_loopback(self) -> bool:

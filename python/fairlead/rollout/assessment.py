@@ -15,6 +15,7 @@ from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, shift_log
 from fairlead.rollout.evidence.quantile import Histogram, QuantileTest
 from fairlead.rollout.evidence.ramp import Side
 from fairlead.rollout.evidence.shares import mismatch_log_e
+from fairlead.rollout.outcome_assessment import outcomes_shown
 from fairlead.rollout.rates import Compared, Shown, by_epoch, on_rows, outcomes, ratio_of, same
 from fairlead.rollout.slicing import Levels, Sliced, by_slice
 from fairlead.schema.guardrail import Guardrail, GuardrailKind, Margin
@@ -77,6 +78,8 @@ def _assessment(
         shown = _quantile(guardrail, compared)
     elif guardrail.kind is GuardrailKind.DISTRIBUTION:
         shown = _distribution(guardrail, compared)
+    elif guardrail.kind is GuardrailKind.OUTCOME:
+        shown = _outcome(guardrail, evidence)
     else:
         shown = _rate(guardrail, compared, state.labels)
     return Assessment(
@@ -95,6 +98,13 @@ def _assessment(
         slices=sliced.slices,
         slices_possible=sliced.possible,
     )
+
+
+def _outcome(guardrail: Guardrail, evidence: Evidence) -> Shown:
+    """What became of units, as far as it is known."""
+    counts = None if evidence.outcomes is None else evidence.outcomes.of(guardrail.name)
+    found = outcomes_shown(guardrail, counts)
+    return Shown(found.harm, found.safe, found.champion, found.challenger, found.ratio)
 
 
 def _rate(guardrail: Guardrail, compared: Sequence[Compared], labels: Sequence[Scalar]) -> Shown:

@@ -10,7 +10,8 @@ from fairlead.rollout.course import changed, enter, open_gates, step_of
 from fairlead.rollout.engine import RULES
 from fairlead.rollout.slicing import slice_size
 from fairlead.schema.control import KeyRole
-from fairlead.schema.guardrail import GuardrailKind
+from fairlead.schema.guardrail import Guardrail, GuardrailKind
+from fairlead.schema.outcomes import label_place
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Control, Rollout
 from fairlead.schema.rollout_state import (
@@ -42,6 +43,8 @@ class Facts:
     first_epoch: int = 1
     """Above every epoch that the endpoint has had: telemetry never forgets."""
     run: int = 1
+    unjoined: str | None = None
+    """Why outcomes could not be joined with predictions; None where they can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,8 @@ def _check(rollout: Rollout, facts: Facts) -> None:
             type(label) is type(guardrail.metric) and label == guardrail.metric for label in facts.labels
         ):
             raise _refused(f"guardrail {guardrail.name!r}: {guardrail.metric!r} is none of {list(facts.labels)}")
+        if guardrail.kind is GuardrailKind.OUTCOME:
+            _check_outcome(guardrail, facts)
     slice_sizes(rollout, facts.features)
 
 
@@ -192,6 +197,20 @@ def slice_sizes(rollout: Rollout, features: Sequence[FeatureSpec]) -> dict[str, 
             if known[column].type is FeatureType.FLOAT:
                 raise _refused(f"{where}: expected a string, an integer or a boolean, and {column!r} is a float")
     return {column: slice_size(known[column]) for column in rollout.spec.slice_columns}
+
+
+def _check_outcome(guardrail: Guardrail, facts: Facts) -> None:
+    name, labels = f"guardrail {guardrail.name!r}", list(facts.labels)
+    if facts.unjoined is not None:
+        raise _refused(f"{name}: {facts.unjoined}", "docs/guides/rollouts.md says how outcomes are joined")
+    if not labels:
+        raise _refused(f"{name}: the model decides no label that an outcome could be compared with")
+    if guardrail.outcome_metric.needs_positive and guardrail.positive is None and len(labels) != 2:
+        raise _refused(f"{name}: which of {labels} is the positive one? Say it with `positive`")
+    absent = None if guardrail.labels is None else guardrail.labels.absent
+    for field, label in (("positive", guardrail.positive), ("labels.absent", absent)):
+        if label is not None and label_place(label, labels) is None:
+            raise _refused(f"{name}: {field} {label!r} is none of {labels}")
 
 
 def _running(rollout: Rollout, state: RolloutState) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 from fairlead.rollout.evidence.planning import Need, Question, plan
 from fairlead.rollout.slicing import OPEN_SIZE
+from fairlead.schema.declared import duration_text
 from fairlead.schema.guardrail import Guardrail, GuardrailKind
+from fairlead.schema.outcome_metrics import LabelMethod, LabelTiming
 from fairlead.schema.rollout import Control, Rollout
 from fairlead.schema.rollout_state import PlannedGuardrail
 
 _HALF = 0.5
-_PLANNED = (GuardrailKind.RATE, GuardrailKind.VIOLATIONS)
+_PLANNED = (GuardrailKind.RATE, GuardrailKind.VIOLATIONS, GuardrailKind.OUTCOME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def ramp_of(rollout: Rollout, known: Known) -> Ramp:
 def planned(rollout: Rollout, guardrail: Guardrail, known: Known, ramp: Ramp) -> PlannedGuardrail | None:
     """Return what the rollout can find out about one guardrail; None where it cannot be computed."""
     rate = _rate(guardrail, known)
-    if guardrail.kind not in _PLANNED or rate is None:
+    if not _can_be_planned(guardrail) or rate is None:
         return None
     share = ramp.share or _HALF
     margin = guardrail.margin.ratio if guardrail.margin is not None and guardrail.margin.ratio is not None else 1.0
@@ -85,8 +87,8 @@ def planned(rollout: Rollout, guardrail: Guardrail, known: Known, ramp: Ramp) ->
         base_rate=rate,
         base_rate_from="asked" if known.base_rate is not None else "observed",
         share=ramp.compared,
-        harm=[_need(need) for need in harmed],
-        safe=_need(found.safe),
+        harm=[_need(need, guardrail) for need in harmed],
+        safe=_need(found.safe, guardrail),
         detectable_ratio=found.detectable_ratio,
         certifiable_margin=found.certifiable_margin,
         safe_power=found.safe_power,
@@ -97,8 +99,9 @@ def remarks(rollout: Rollout, known: Known, ramp: Ramp) -> list[str]:
     """Return what a reader should know besides."""
     found = []
     for guardrail in rollout.spec.guardrails:
-        if guardrail.kind not in _PLANNED:
-            found.append(f"{guardrail.name}: what a {guardrail.kind.value} takes is not planned")
+        if not _can_be_planned(guardrail):
+            what = guardrail.metric if guardrail.kind is GuardrailKind.OUTCOME else guardrail.kind.value
+            found.append(f"{guardrail.name}: what a {what} takes is not planned")
         elif _rate(guardrail, known) is None:
             found.append(f"{guardrail.name}: no base rate is known; give one")
         elif guardrail.by is not None:
@@ -107,6 +110,7 @@ def remarks(rollout: Rollout, known: Known, ramp: Ramp) -> list[str]:
                 f"{guardrail.name}: units are those of one slice by {columns}, of {possible} that there can be; "
                 f"slices of fewer than {guardrail.min_slice_units} are too small to tell"
             )
+        found += _labels(guardrail)
     if rollout.spec.strategy.blue_green is not None:
         return [*found, "blue/green divides no units: guardrails see nothing"]
     if ramp.share is None:
@@ -118,9 +122,34 @@ def remarks(rollout: Rollout, known: Known, ramp: Ramp) -> list[str]:
     return found
 
 
+def _can_be_planned(guardrail: Guardrail) -> bool:
+    return guardrail.kind in _PLANNED and guardrail.costs is None
+
+
+def _labels(guardrail: Guardrail) -> list[str]:
+    """What late labels do to the plan of a guardrail on outcomes."""
+    if guardrail.labels is None:
+        return []
+    waits = duration_text(label_seconds(guardrail.labels))
+    found = [f"{guardrail.name}: hours include the {waits} until outcomes are known, if all of them become known"]
+    if guardrail.outcome_metric.among_positives:
+        found.append(
+            f"{guardrail.name}: units are those decided positive; give the base rate, and the traffic, of them"
+        )
+    return found
+
+
+def label_seconds(timing: LabelTiming) -> float:
+    """Return how long after its prediction a unit's outcome usually counts."""
+    wait = timing.delay if timing.method is LabelMethod.RISK_SETS else timing.mature_after or 0.0
+    return wait + timing.cohort_seconds
+
+
 def _rate(guardrail: Guardrail, known: Known) -> float | None:
     if known.base_rate is not None:
         return known.base_rate
+    if guardrail.kind is GuardrailKind.OUTCOME:
+        return None  # what telemetry counts are no outcomes
     count = known.errors if guardrail.kind is GuardrailKind.RATE else known.violations
     rate = count / known.champion_units if known.champion_units else 0.0
     return rate if 0 < rate < 1 else None
@@ -130,5 +159,8 @@ def _possible(guardrail: Guardrail, known: Known) -> int:
     return sum(known.slice_sizes.get(column, OPEN_SIZE) for column in guardrail.columns)
 
 
-def _need(need: Need) -> dict[str, Any]:
-    return asdict(need)
+def _need(need: Need, guardrail: Guardrail) -> dict[str, Any]:
+    found = asdict(need)
+    if found["hours"] is not None and guardrail.labels is not None:
+        found["hours"] += label_seconds(guardrail.labels) / 3_600
+    return found

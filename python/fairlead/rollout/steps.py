@@ -64,7 +64,7 @@ def stale(evidence: Evidence) -> str | None:
         return "a replica has fallen silent"
     if evidence.replicas_behind:
         return "a replica does not apply what it is told"
-    return None
+    return None if evidence.outcomes is None else evidence.outcomes.problem
 
 
 def take_step(look: Look) -> Outcome:

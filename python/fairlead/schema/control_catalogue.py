@@ -35,6 +35,7 @@ CONTROL_ERRORS: tuple[ControlErrorSpec, ...] = (
     ControlErrorSpec("rollout_active", 409, "a rollout is active on the endpoint, and what was asked would come between", "wait for its end, or `fairlead rollout abort NAME`"),
     ControlErrorSpec("rollout_refused", 409, "the rollout's document does not fit the endpoint, or its state forbids the step", "the message says why"),
     ControlErrorSpec("rollout_moved", 409, "somebody else changed the rollout at the same moment", "look at it again, and repeat what is still wanted"),
+    ControlErrorSpec("outcome_refused", 422, "an outcome's label is none of the endpoint's, or its time lies in the future", "each is named in `details`; nothing of the batch was kept"),
     ControlErrorSpec("name_taken", 409, "the name is in use, or was", "choose another name"),
     ControlErrorSpec("key_unknown", 404, "no API key of that name", "`fairlead key list` lists them"),
     ControlErrorSpec("webhook_unknown", 404, "no webhook of that number", "GET /api/v1/webhooks lists them"),

@@ -19,6 +19,8 @@ from fairlead.schema.control import (
     WebhookRequest,
 )
 from fairlead.schema.golden import Golden
+from fairlead.schema.outcome_evidence import OutcomeEvidence
+from fairlead.schema.outcomes import OutcomeBatch, OutcomeReceipt, OutcomeRecord
 from fairlead.schema.profile import Profile
 from fairlead.schema.registry import (
     BundleDiff,
@@ -61,6 +63,10 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "manifest": Manifest,
     "new_key": NewKey,
     "new_webhook": NewWebhook,
+    "outcome_batch": OutcomeBatch,
+    "outcome_evidence": OutcomeEvidence,
+    "outcome_receipt": OutcomeReceipt,
+    "outcome_record": OutcomeRecord,
     "profile": Profile,
     "replica_record": ReplicaRecord,
     "role_assignment": RoleAssignment,

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from fairlead.schema.declared import CamelDocument
+from fairlead.schema.outcome_metrics import Costs, LabelTiming, OutcomeMetric
 from fairlead.schema.signature import Scalar
 from fairlead.schema.snapshot import MOST_SLICE_COLUMNS, SliceColumn
 
@@ -27,6 +28,8 @@ class GuardrailKind(StrEnum):
     """How the units' first scores are distributed: metric `score`."""
     FLIPS = "flips"
     """Shadow answers that become the label in `metric`, against those that cease to be it."""
+    OUTCOME = "outcome"
+    """What became of units, as far as outcomes tell: `metric` is one of `OutcomeMetric`."""
 
 
 class Direction(StrEnum):
@@ -88,6 +91,37 @@ class Guardrail(CamelDocument):
     """Columns: units are compared within each value of them; None: all units together."""
     min_slice_units: int = Field(default=100, ge=1)
     """Of both arms: what is not said of a slice with fewer is that it is safe."""
+    positive: Scalar | None = None
+    """Outcomes: the positive label; None: the second of a binary model's."""
+    labels: LabelTiming | None = None
+    """Outcomes: when they are known."""
+    costs: Costs | None = None
+    """Outcomes: of the metric `cost`."""
+
+    @model_validator(mode="after")
+    def _fits_outcomes(self) -> Self:
+        if self.kind is GuardrailKind.OUTCOME:
+            self._check_outcome()
+        elif self.labels is not None or self.positive is not None or self.costs is not None:
+            raise ValueError(f"guardrail {self.name!r}: `labels`, `positive` and `costs` belong to outcome")
+        return self
+
+    def _check_outcome(self) -> None:
+        metrics = [one.value for one in OutcomeMetric]
+        if self.metric not in metrics:
+            raise ValueError(f"guardrail {self.name!r}: the metric of an outcome is one of {metrics}")
+        if self.labels is None:
+            raise ValueError(f"guardrail {self.name!r}: an outcome has `labels`, which say when it is known")
+        if self.direction is not Direction.INCREASE:
+            raise ValueError(f"guardrail {self.name!r}: an outcome metric is worse when it increases")
+        cost = self.metric == OutcomeMetric.COST
+        if cost != (self.costs is not None):
+            raise ValueError(f"guardrail {self.name!r}: `costs` belong to the metric cost, and to nothing else")
+        if cost and self.labels.mature_after is None:
+            raise ValueError(f"guardrail {self.name!r}: a cost is compared in closed cohorts: it needs `matureAfter`")
+        for margin in (self.margin, self.harm_margin):
+            if cost and margin is not None and margin.abs is None:
+                raise ValueError(f"guardrail {self.name!r}: a cost has a margin `abs`, in cost per unit")
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -102,7 +136,7 @@ class Guardrail(CamelDocument):
             raise ValueError(f"guardrail {self.name!r}: a quantile of latency is worse when it increases")
         if kind is GuardrailKind.DISTRIBUTION and (self.harm_margin is not None or _is_ratio(self.margin)):
             raise ValueError(f"guardrail {self.name!r}: a distribution has a margin `abs`, the largest distance")
-        if kind not in (GuardrailKind.QUANTILE, GuardrailKind.DISTRIBUTION):
+        if kind not in (GuardrailKind.QUANTILE, GuardrailKind.DISTRIBUTION) and self.costs is None:
             for margin in (self.margin, self.harm_margin):
                 if margin is not None and margin.ratio is None:
                     raise ValueError(f"guardrail {self.name!r}: a {kind.value} has a margin `ratio`")
@@ -123,6 +157,11 @@ class Guardrail(CamelDocument):
         if self.by is None:
             return []
         return [self.by] if isinstance(self.by, str) else list(self.by)
+
+    @property
+    def outcome_metric(self) -> OutcomeMetric:
+        """The metric of a guardrail on outcomes."""
+        return OutcomeMetric(str(self.metric))
 
     @property
     def can_be_proven(self) -> bool:

@@ -12,6 +12,7 @@ from fairlead.schema.base import Document
 from fairlead.schema.bundle import BundleName, Sha256
 from fairlead.schema.control import KeyRole
 from fairlead.schema.guardrail import GuardrailAction, GuardrailKind, GuardrailName
+from fairlead.schema.outcome_evidence import OutcomeEvidence
 from fairlead.schema.registry import DecisionRecord, Difference, Microseconds, Verdict
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.signature import Scalar
@@ -180,6 +181,8 @@ class Evidence(Document):
     oldest_report_us: Microseconds = 0
     """Age of the oldest report of those that should report."""
     regions_reporting: list[str] = Field(default_factory=list)
+    outcomes: OutcomeEvidence | None = None
+    """None where no guardrail asks for outcomes."""
 
 
 class SliceAssessment(Document):

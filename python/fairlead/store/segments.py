@@ -6,7 +6,7 @@ writer and its retention go on while we read: a segment may grow, be renamed fro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,27 @@ def find_segments(directory: Path) -> list[Segment]:
         )
     # A file renamed while its folder is listed may appear under neither name. It is found by the second listing.
     stems = _stems(directory) | _stems(directory)
-    segments = (_look_at(stem) for stem in sorted(stems))
+    segments = (look_at(stem) for stem in sorted(stems))
     return [segment for segment in segments if segment is not None]
+
+
+def stems_of(directory: Path, endpoint: str) -> list[Path]:
+    """List the segments of one endpoint by their paths without suffix, oldest name first; none where it has no log.
+
+    Raises as `find_segments`.
+    """
+    if not directory.is_dir():
+        raise BadInputError(
+            f"no prediction log at {directory}", hint="give the folder that `fairlead serve --log` names"
+        )
+    folder = directory / endpoint
+    return sorted(_within([folder]) | _within([folder])) if folder.is_dir() else []
 
 
 def read_batches(segment: Segment, progress: Progress | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the record batches that were complete when the segment was listed; none where it has vanished since.
+
+    With the `progress` of an earlier reading of the same segment it goes on where that one stopped.
 
     A last message that is cut off ends the segment. Raises `LogError` where a message is whole but not readable.
     """
@@ -76,13 +91,18 @@ def read_batches(segment: Segment, progress: Progress | None = None) -> Iterator
 def _complete_batches(segment: Segment, source: Any, progress: Progress) -> Iterator[pa.RecordBatch]:
     if segment.schema is None:
         return
+    done = progress.end if progress.rows else 0
     try:
         reader = ipc.open_stream(source)
-        progress.end = source.tell()
+        progress.end = max(done, source.tell())
         while True:
             batch = reader.read_next_batch()
             if source.tell() > segment.size:  # written after the listing
                 return
+            if done:  # the first batch came with the dictionaries of all: the rest of what is known is skipped
+                source.seek(done)
+                done = 0
+                continue
             batch.validate(full=True)  # DuckDB trusts offsets; a damaged file must not reach it
             progress.end = source.tell()
             yield batch
@@ -95,9 +115,19 @@ def _complete_batches(segment: Segment, source: Any, progress: Progress) -> Iter
 
 def _stems(directory: Path) -> set[Path]:
     try:
-        names = [path for folder in directory.iterdir() if folder.is_dir() for path in folder.iterdir()]
+        folders = [folder for folder in directory.iterdir() if folder.is_dir()]
     except OSError as error:
         raise LogError(f"cannot list {directory}: {error.strerror}") from error
+    return _within(folders)
+
+
+def _within(folders: Iterable[Path]) -> set[Path]:
+    names: list[Path] = []
+    for folder in folders:
+        try:
+            names += folder.iterdir()
+        except OSError as error:
+            raise LogError(f"cannot list {folder}: {error.strerror}") from error
     return {
         path.with_name(path.name.removesuffix(suffix))
         for path in names
@@ -121,7 +151,8 @@ def _open(stem: Path) -> Any | None:
     return None
 
 
-def _look_at(stem: Path) -> Segment | None:
+def look_at(stem: Path) -> Segment | None:
+    """Return the segment as it is now; None where retention has removed it. Raises `LogError`."""
     source = _open(stem)
     if source is None:
         return None

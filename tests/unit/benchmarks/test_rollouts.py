@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.rollouts import detection, same_model
+from benchmarks.rollouts import detection, late_labels, same_model
+from benchmarks.rollouts.late_labels import Late
 from benchmarks.rollouts.traffic import World, beyond_limit, latency_quantile, latency_shares, score_shares
 
 
@@ -37,3 +38,15 @@ def test_ten_times_the_errors_are_found_soon_and_none_more_are_not() -> None:
     assert worse.share > 0.9
     alike = detection.certified_case(0.01, 2.0)
     assert detection.detect(np.random.default_rng(27), alike, 50).share > 0.9
+
+
+def test_late_labels_alarm_where_the_ramp_is_pooled_and_find_what_is_there() -> None:
+    alike = late_labels.rolled_back(np.random.default_rng(28), Late(units=1_500), 12)
+    assert set(alike) == {*late_labels.METHODS, late_labels.POOLED}
+    assert all(alike[name].share <= 0.25 for name in late_labels.METHODS)
+    assert alike[late_labels.POOLED].share > 0.3
+    worse = late_labels.rolled_back(np.random.default_rng(29), Late(ratio=3.0), 6)
+    early, late = (worse[name].median for name in late_labels.METHODS)
+    assert early is not None
+    assert late is not None
+    assert early < late

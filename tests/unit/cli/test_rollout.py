@@ -12,7 +12,9 @@ from fairlead.cli.documents import read_rollouts
 from fairlead.cli.rollout_view import bar, picture, print_plan
 from fairlead.errors import BadInputError
 from fairlead.rollout.assessment import assess
+from fairlead.schema.outcome_evidence import OutcomeArm, OutcomeCounts, OutcomeEvents, OutcomeEvidence
 from fairlead.schema.rollout_state import RolloutView, SliceArm, SliceEvidence
+from tests.serverkit.outcomes import outcome_rollout
 from tests.serverkit.rollouts import START, alike, arm, begun, counted, evidence, rollout
 
 GOOD = """\
@@ -153,3 +155,33 @@ def test_a_plan_is_a_table_and_remarks(capsys: pytest.CaptureFixture[str]) -> No
     assert "3,267" in told.out
     assert "1,000 units at a base rate of 0.01 find harm of 3.10 times and show no margin" in told.err
     assert "think" in told.err
+
+
+def test_guardrails_on_outcomes_show_how_much_is_known() -> None:
+    document = outcome_rollout()
+    state = begun(document)
+    counts = OutcomeCounts(
+        name="fp",
+        champion=OutcomeArm(units=1_000, labelled=400, bad=20),
+        challenger=OutcomeArm(units=990, labelled=390, bad=31),
+        events=[OutcomeEvents(step=0, events=51, challenger=31)],
+    )
+    joined = OutcomeEvidence(as_of_us=START, problem="the prediction log is still being read", guardrails=[counts])
+    evidence = alike(state).model_copy(update={"outcomes": joined})
+    view = RolloutView(
+        rollout=document,
+        state=state,
+        evidence=evidence,
+        assessments=assess(document, state, evidence),
+        revision=1,
+        created_us=START,
+        created_by="me",
+        updated_us=START,
+    )
+    console = Console(record=True, width=160)
+    console.print(picture(view.model_dump(mode="json"), []))
+    shown = console.export_text()
+    assert "outcomes for fp: champion 20 bad of 400 known of 1,000 units, challenger 31 bad of 390 known" in shown
+    assert "outcomes: the prediction log is still being read" in shown
+    row = next(line for line in shown.splitlines() if line.startswith("fp "))
+    assert row.split()[1:4] == ["20", "31", "1.54"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -96,3 +97,24 @@ def test_a_bundle_is_sent_as_a_tar_of_its_files(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_not_sent(tmp_path: Path) -> None:
     with client(lambda _: httpx.Response(500)) as control, pytest.raises(BadInputError, match=r"manifest\.json"):
         control.push(tmp_path)
+
+
+def test_outcomes_are_sent_in_batches_and_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fairlead.client.control.OUTCOMES_AT_A_TIME", 2)
+    bodies = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.raw_path == b"/api/v1/endpoints/a%20b/outcomes"
+        bodies.append(json.loads(request.content))
+        return httpx.Response(200, json={"new": len(bodies[-1]["outcomes"]), "corrected": 1, "known": 0})
+
+    rows = [{"prediction_id": str(number), "label": 1} for number in range(3)]
+    with client(answer) as control:
+        assert control.add_outcomes("a b", iter(rows), source="x") == {"new": 3, "corrected": 2, "known": 0}
+        assert control.add_outcomes("a b", []) == {"new": 0, "corrected": 0, "known": 0}
+        control.add_outcomes("a b", rows[:1])
+    assert bodies == [
+        {"outcomes": rows[:2], "source": "x"},
+        {"outcomes": rows[2:], "source": "x"},
+        {"outcomes": rows[:1]},
+    ]

@@ -15,6 +15,7 @@ from fairlead.schema.control import KeyRole
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Action, Contender, Phase, RolloutState
+from tests.serverkit.outcomes import outcome_rollout
 from tests.serverkit.rollouts import ERRORS, alike, at, begun, by, facts, rollout
 
 Command = Callable[[Rollout, RolloutState, commands.By], Change]
@@ -122,3 +123,24 @@ def test_what_does_not_fit_the_endpoint_is_refused(spec: Any, known: Any, words:
     with pytest.raises(ControlError, match=words) as caught:
         commands.begin(rollout(**spec), facts(**known), at(0))
     assert caught.value.code == "rollout_refused"
+
+
+@pytest.mark.parametrize(
+    ("guardrail", "known", "words"),
+    [
+        ({}, {"unjoined": "nobody can read the log"}, "fp.*: nobody can read the log"),
+        ({}, {"labels": []}, "decides no label"),
+        ({}, {"labels": ["a", "b", "c"]}, "which of .* is the positive one"),
+        ({"positive": "d"}, {"labels": ["a", "b", "c"]}, "positive 'd' is none of"),
+        ({"labels": {"absent": 0, "matureAfter": "20h"}}, {}, "labels.absent 0 is none of"),
+    ],
+)
+def test_outcomes_that_could_not_be_compared_are_refused(guardrail: Any, known: Any, words: str) -> None:
+    with pytest.raises(ControlError, match=words) as caught:
+        begun(outcome_rollout(**guardrail), **known)
+    assert caught.value.code == "rollout_refused"
+
+
+def test_outcomes_of_many_labels_are_compared_by_a_positive_one_or_as_errors() -> None:
+    begun(outcome_rollout(positive="b"), labels=["a", "b", "c"])
+    begun(outcome_rollout(metric="errors"), labels=["a", "b", "c"])

@@ -50,6 +50,47 @@ def test_what_does_not_hold_together_is_refused_with_reasons(spec: Any, words: s
         rollout(PROVEN, **spec)
 
 
+OUTCOME: dict[str, Any] = {
+    "name": "errors",
+    "kind": "outcome",
+    "metric": "false_positives",
+    "margin": {"ratio": 1.5},
+    "labels": {"delay": "30d", "matureAfter": "35d"},
+}
+
+
+@pytest.mark.parametrize(
+    ("guardrail", "words"),
+    [
+        ({"metric": "precision"}, "the metric of an outcome is one of"),
+        ({"metric": None}, "the metric of an outcome is one of"),
+        ({"labels": None}, "an outcome has `labels`"),
+        ({"labels": {"delay": "30d", "matureAfter": "1d"}}, "`matureAfter` must be above 0 and not below `delay`"),
+        ({"labels": {"delay": "30d", "method": "mature"}}, "need `matureAfter`"),
+        ({"labels": {"delay": "30d", "absent": 0}}, "need `matureAfter`"),
+        ({"labels": {"delay": "soon"}}, "no duration"),
+        ({"labels": {"matureAfter": "30d"}}, "delay"),
+        ({"labels": {"delay": "1d", "cohort": "0s"}}, "greater than 0"),
+        ({"direction": "decrease"}, "worse when it increases"),
+        ({"margin": {"abs": 1}}, "has a margin `ratio`"),
+        ({"q": 0.5}, "`q` belongs to quantile"),
+        ({"costs": {"falsePositive": 1}}, "`costs` belong to the metric cost"),
+        ({"metric": "cost"}, "`costs` belong to the metric cost"),
+        ({"metric": "cost", "costs": {"falsePositive": 1}}, "a cost has a margin `abs`"),
+        ({"metric": "cost", "costs": {}, "margin": {"abs": 1}}, "at least two of them must differ"),
+        (
+            {"metric": "cost", "costs": {"falsePositive": 1}, "margin": {"abs": 1}, "labels": {"delay": "1d"}},
+            "needs `matureAfter`",
+        ),
+        ({"kind": "rate", "metric": "errors"}, "belong to outcome"),
+    ],
+)
+def test_a_guardrail_on_outcomes_holds_together(guardrail: dict[str, Any], words: str) -> None:
+    rollout(PROVEN, guardrails=[OUTCOME])
+    with pytest.raises(pydantic.ValidationError, match=words):
+        rollout(PROVEN, guardrails=[OUTCOME | guardrail])
+
+
 def test_every_step_has_its_name() -> None:
     steps: list[dict[str, Any]] = [
         {"setWeight": 5},

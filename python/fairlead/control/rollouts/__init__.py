@@ -3,6 +3,7 @@
 | module | does |
 | --- | --- |
 | `look` | reads what was counted |
+| `joining` | the leader's duty: joins outcomes with the prediction log |
 | `loop` | the leader's duty: decides, again and again |
 | `effects` | commits: state, record, roles, snapshot, announcement; one transaction |
 | `apply` | takes a document, and starts it |

@@ -14,10 +14,11 @@ from fairlead.rollout import commands
 from fairlead.rollout.commands import Facts
 from fairlead.rollout.engine import noted
 from fairlead.schema.control import KeyRole
-from fairlead.schema.registry import BundleRecord, RegistryRole, RoleAssignment
+from fairlead.schema.registry import BundleRecord, EndpointRecord, RegistryRole, RoleAssignment
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Change as Kind
 from fairlead.schema.rollout_state import Contender, RolloutApplied
+from fairlead.schema.snapshot import Durability
 from fairlead.store.state import Transaction, bundles, rollouts
 from fairlead.store.state.rollouts import StoredRollout
 
@@ -91,12 +92,20 @@ def _start(control: Control, transaction: Transaction, what: tuple[Rollout, int]
         features=documents.signature.features,
         first_epoch=rollouts.last_epoch(transaction, endpoint) + 1,
         run=run,
+        unjoined=_unjoined(control, record_of),
     )
     state, said = commands.begin(rollout, facts, transaction.now_us)
     said = said.model_copy(update={"actor": actor.name})
     rollouts.begin(transaction, rollout, noted(state, said), actor.name)
     record(transaction, rollout, None, Change(state, said, actor, "rollout.started"))
     control.publisher.publish(transaction, actor.name)
+
+
+def _unjoined(control: Control, endpoint: EndpointRecord) -> str | None:
+    """Return why outcomes cannot be joined with the endpoint's predictions; None where they can."""
+    if endpoint.settings.durability is Durability.NONE:
+        return f"{endpoint.name} writes no prediction log (its durability is none)"
+    return None if control.settings.logs else "this control plane knows no prediction log (--prediction-log)"
 
 
 def _challenger(transaction: Transaction, rollout: Rollout) -> BundleRecord:

@@ -46,7 +46,7 @@ class Pilot:
             active = rollouts.listed(transaction, active_only=True)
             if not active:
                 return found
-            reports = Reports.read(transaction, self.control.stale_us)
+            reports = Reports.read(transaction, self.control.stale_us, active)
         for stored in active:
             state, decision = decide(stored.rollout, stored.state, reports.on(stored), reports.now_us)
             if is_news(stored.state, state, decision):

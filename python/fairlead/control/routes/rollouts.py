@@ -41,8 +41,9 @@ def put(rollout: Rollout, control: Here, actor: Caller, dry_run: DryRun = False)
 def listed(control: Here, _: Caller) -> list[RolloutView]:
     """Return all rollouts with what the counts say now."""
     with control.database.read() as transaction:
-        reports = look.Reports.read(transaction, control.stale_us)
-        return [reports.view(stored) for stored in rollouts.listed(transaction)]
+        stored = rollouts.listed(transaction)
+        reports = look.Reports.read(transaction, control.stale_us, stored)
+        return [reports.view(one) for one in stored]
 
 
 @router.post("/plan")

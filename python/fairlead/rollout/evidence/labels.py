@@ -69,12 +69,43 @@ def risk_sets(units: Exposures, until: float = np.inf) -> RiskSets:
     """
     happened = np.isfinite(units.event_at) & (units.event_at <= until) & (units.event_at <= units.left_at)
     gone_at = np.minimum(units.event_at, units.left_at)
-    found: list[tuple[float, int, int, int, bool]] = []
-    for cohort in np.unique(units.cohort[happened]):
-        found.extend(_of_cohort(units, gone_at, happened, int(cohort)))
-    found.sort()
-    rows = np.array([row[2:] for row in found], dtype=np.int64).reshape(-1, 3)
-    return RiskSets(rows[:, 0], rows[:, 1], rows[:, 2].astype(np.bool_))
+    # By cohort, then by departure; an event comes before a departure of the same moment, and ties keep their order.
+    order = np.lexsort((~happened, gone_at, units.cohort))
+    cohort, mine = units.cohort[order], units.challenger[order]
+    # Those from a place on to the end of its cohort are still at risk.
+    end = np.searchsorted(cohort, cohort, side="right")
+    before = np.concatenate([[0], np.cumsum(mine)])
+    places = np.flatnonzero(happened[order])
+    left = before[end[places]] - before[places]
+    remaining = end[places] - places
+    arrival = np.lexsort((order[places], gone_at[order[places]]))
+    at_risk = np.stack([left, remaining - left], axis=-1).astype(np.int64)[arrival]
+    return RiskSets(at_risk[:, 0], at_risk[:, 1], mine[places][arrival])
+
+
+@dataclass(frozen=True, slots=True)
+class Cohorts:
+    """One entry for each cohort: units and bad outcomes of either arm."""
+
+    challenger: NDArray[np.int64]
+    champion: NDArray[np.int64]
+    bad_challenger: NDArray[np.int64]
+    bad_champion: NDArray[np.int64]
+
+
+def by_cohort(challenger: NDArray[np.bool_], cohort: NDArray[np.int64], bad: NDArray[np.bool_]) -> Cohorts:
+    """Count units whose label window has closed, by cohort.
+
+    With each cohort's own share for rho these are epochs of `ramp`, and valid however frequent bad outcomes are: with
+    n1 and n0 units and rates p1 = m p0 the mean of a factor is at most exp(n1 p1 t/tm + n0 p0 (1-t)/(1-tm) - n1 p1 -
+    n0 p0), which is 1 because tm is n1 p1 / (n1 p1 + n0 p0).
+    """
+    _, place = np.unique(cohort, return_inverse=True)
+
+    def count(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.bincount(place[mask], minlength=int(place.max()) + 1 if place.size else 0).astype(np.int64)
+
+    return Cohorts(count(challenger), count(~challenger), count(challenger & bad), count(~challenger & bad))
 
 
 def mature_counts(units: Exposures, window: float, exposed_at: ArrayLike, now: float) -> tuple[Floats, Floats]:
@@ -90,22 +121,3 @@ def mature_counts(units: Exposures, window: float, exposed_at: ArrayLike, now: f
     bad = mature & (units.event_at <= exposed + window)
     arms = (~units.challenger, units.challenger)
     return counts("bad", [(bad & arm).sum() for arm in arms]), counts("units", [(mature & arm).sum() for arm in arms])
-
-
-def _of_cohort(
-    units: Exposures, gone_at: Floats, happened: NDArray[np.bool_], cohort: int
-) -> list[tuple[float, int, int, int, bool]]:
-    """(time, unit, challenger units at risk, champion units at risk, whether the challenger's) of one cohort's
-    events.
-    """
-    members = np.flatnonzero(units.cohort == cohort)
-    # An event comes before a departure of the same moment.
-    order = members[np.lexsort((members, ~happened[members], gone_at[members]))]
-    mine = units.challenger[order]
-    left = np.cumsum(mine[::-1])[::-1]  # the challenger's units from this place on are those still at risk
-    remaining = np.arange(len(order), 0, -1)
-    places = np.flatnonzero(happened[order])
-    return [
-        (float(gone_at[order[i]]), int(order[i]), int(left[i]), int(remaining[i] - left[i]), bool(mine[i]))
-        for i in places
-    ]

@@ -266,6 +266,37 @@ class EpochRow(Base):
     epoch: Mapped[int]
 
 
+class OutcomeRow(Base):
+    """One revision of what a source said of a prediction; the highest revision counts."""
+
+    __tablename__ = "outcomes"
+    __table_args__ = (
+        UniqueConstraint("endpoint", "prediction_id", "source", "revision"),
+        Index(None, "endpoint", "id"),
+        Index(None, "endpoint", "received_us"),
+    )
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True, autoincrement=True)
+    endpoint: Mapped[str] = mapped_column(ForeignKey(EndpointRow.name))
+    prediction_id: Mapped[str] = mapped_column(String(36))
+    source: Mapped[str] = mapped_column(String(100))
+    revision: Mapped[int]
+    label: Mapped[Any] = mapped_column(JSON)
+    reported_us: Mapped[int]
+    received_us: Mapped[int]
+    received_by: Mapped[str] = mapped_column(String(100))
+
+
+class OutcomeEvidenceRow(Base):
+    """What a rollout's outcomes came to when they were last joined with the log."""
+
+    __tablename__ = "outcome_evidence"
+
+    rollout: Mapped[str] = mapped_column(ForeignKey(RolloutRow.name), primary_key=True)
+    run: Mapped[int]
+    document: Mapped[dict[str, Any]]
+
+
 class MirroredBundleRow(Base):
     """The number that an MLflow server gave a bundle."""
 
