@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tests.serverkit.control import ControlPlane
 from tests.serverkit.processes import Processes
 from tests.serverkit.waiting import until
@@ -67,8 +65,7 @@ def address(control: ControlPlane) -> tuple[str, int]:
 
 def state(control: ControlPlane) -> dict[str, Any]:
     """Return what the data plane says of itself."""
-    answer = httpx.get(f"{control.addresses['data_admin_url']}/debug/state", trust_env=False)
-    found: dict[str, Any] = answer.json()
+    found: dict[str, Any] = control.admin.get("/debug/state").json()
     return found
 
 
@@ -97,13 +94,6 @@ def serving_process(control: ControlPlane) -> int:
 
 
 def applied(control: ControlPlane, champion: str) -> float:
-    """Wait until the data plane has applied a snapshot with this champion; returns a moment after that."""
-
-    def told() -> bool:
-        variants = control.get("/snapshot")["endpoints"][0]["variants"]
-        return bool(variants[0]["bundle"]["sha256"] == champion)
-
-    until(told, "the snapshot names the champion")
-    generation = control.get("/snapshot")["generation"]
-    until(lambda: state(control)["generation"] >= generation, f"generation {generation} is applied", seconds=30)
+    """Wait until this bundle answers as champion; returns a moment after that."""
+    until(lambda: loaded(control)[0] == champion, f"{champion} is champion of the data plane", seconds=30)
     return time.monotonic()
