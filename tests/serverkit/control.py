@@ -81,6 +81,11 @@ class ControlPlane:
         """A client of the API as it is."""
         return httpx.Client(base_url=f"{self.url}/api/v1", timeout=30.0, trust_env=False)
 
+    @cached_property
+    def admin(self) -> httpx.Client:
+        """A client of the administration listener of the data plane beside it."""
+        return httpx.Client(base_url=self.addresses["data_admin_url"], timeout=30.0, trust_env=False)
+
     def client(self, key: str | None = None) -> ControlClient:
         """Return our own client, with a key."""
         return ControlClient(self.url, key=key)
@@ -129,7 +134,8 @@ class ControlPlane:
         self.close()
 
     def close(self) -> None:
-        """Close the client."""
-        client = self.__dict__.pop("http", None)
-        if client is not None:
-            client.close()
+        """Close the clients."""
+        for name in ("http", "admin"):
+            client = self.__dict__.pop(name, None)
+            if client is not None:
+                client.close()

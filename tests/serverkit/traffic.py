@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
+from math import inf
 from typing import Self
 
 from tests.serverkit.waiting import until
@@ -21,6 +22,8 @@ class Exchange:
     request: int
     answer: Answer | None
     seconds: float
+    started: float
+    """By `time.monotonic`."""
 
 
 @dataclass
@@ -59,6 +62,10 @@ class Traffic:
         wanted = len(self.exchanges) + count
         until(lambda: len(self.exchanges) >= wanted, f"{count} more exchanges", seconds=seconds)
 
+    def between(self, first: float, last: float = inf) -> list[Exchange]:
+        """Return what was asked after `first` and answered before `last`."""
+        return [one for one in self.exchanges if one.started > first and one.started + one.seconds < last]
+
     def statuses(self) -> Counter[int | None]:
         """Return how often each status came; None for no answer."""
         return Counter(None if e.answer is None else e.answer.status for e in self.exchanges)
@@ -80,9 +87,9 @@ class Traffic:
             try:
                 answer = wire.ask(self.requests[turn])
             except OSError:
-                self.exchanges.append(Exchange(turn, None, time.monotonic() - started))
+                self.exchanges.append(Exchange(turn, None, time.monotonic() - started, started))
                 return
-            self.exchanges.append(Exchange(turn, answer, time.monotonic() - started))
+            self.exchanges.append(Exchange(turn, answer, time.monotonic() - started, started))
             if answer.headers.get("connection") == "close":
                 return
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from fairlead.cli.documents import read_rollouts
-from fairlead.cli.rollout_view import bar, picture, print_plan
+from fairlead.cli.rollout_view import as_decided, bar, picture, print_plan
 from fairlead.errors import BadInputError
 from fairlead.rollout.assessment import assess
 from fairlead.schema.outcome_evidence import OutcomeArm, OutcomeCounts, OutcomeEvents, OutcomeEvidence
@@ -185,3 +185,17 @@ def test_guardrails_on_outcomes_show_how_much_is_known() -> None:
     assert "outcomes: the prediction log is still being read" in shown
     row = next(line for line in shown.splitlines() if line.startswith("fp "))
     assert row.split()[1:4] == ["20", "31", "1.54"]
+
+
+def test_an_ended_rollout_is_shown_with_what_it_was_decided_on() -> None:
+    forgotten = {"state": {"phase": "rolled_back"}, "evidence": "none", "assessments": "none"}
+    events = [
+        {"evidence": {"decision": {"evidence": None, "assessments": None}}},  # a person's command
+        {"evidence": {"decision": {"evidence": "newer", "assessments": "harm"}}},
+        {"evidence": {"decision": {"evidence": "older", "assessments": "none yet"}}},
+    ]
+    shown = as_decided(forgotten, events)
+    assert (shown["evidence"], shown["assessments"]) == ("newer", "harm")
+    running = {**forgotten, "state": {"phase": "progressing"}}
+    assert as_decided(running, events) == running
+    assert as_decided(forgotten, events[:1]) == forgotten
