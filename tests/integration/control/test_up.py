@@ -93,6 +93,8 @@ def test_from_a_bundle_to_a_prediction_and_to_the_next_version(
     for words in (("show", first), ("list",), ("history", "risk")):
         assert told(control, "registry", *words)
     assert "binary-2" in told(control, "endpoint", "list")
+    # The data plane beside it may do no more than a replica, and that suffices to be heard.
+    until(lambda: control.get("/telemetry"), "its counts arrive", seconds=30)
     assert control.stop() == 0
 
 
