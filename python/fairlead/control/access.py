@@ -49,7 +49,7 @@ def anybody(request: Request, control: Annotated[Control, Depends(control_of)]) 
             if record is not None:
                 return Actor(record.name, record.role)
             raise ControlError("this API key is not valid", code="unauthenticated")
-        if control.settings.on_loopback and _from_here(request) and not keys.any_made(transaction):
+        if control.settings.private and _from_here(request) and not keys.any_made(transaction):
             return Actor(LOCAL, KeyRole.ADMIN)
     raise ControlError("an API key is needed", code="unauthenticated")
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -54,7 +55,7 @@ def create_app(control: Control, *companions: Coroutine[Any, Any, None]) -> Fast
         app.state.control = control
         # A request holds a thread while it waits for a connection: no more threads than connections.
         anyio.to_thread.current_default_thread_limiter().total_tokens = 20
-        courier = Courier(control.database)
+        courier = Courier(control.database, control.settings.public_url)
         tasks = [asyncio.create_task(work) for work in (*loops(control, courier), *companions)]
         try:
             yield
@@ -66,8 +67,12 @@ def create_app(control: Control, *companions: Coroutine[Any, Any, None]) -> Fast
             await asyncio.to_thread(control.leadership.resign)
             control.database.close()
 
+    public = control.settings.public_url
     app = FastAPI(
         title="Fairlead control plane",
+        root_path=urlsplit(public).path if public else "",
+        root_path_in_servers=False,
+        servers=[{"url": public}] if public else None,
         version="1",
         openapi_url="/api/openapi.json",
         docs_url="/api/docs",

@@ -63,6 +63,8 @@ async def _run(control: Control, listener: socket.socket, ready: Ready) -> int:
     settings = control.settings
     await prepare(control)
     addresses = {"url": f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"}
+    if settings.public_url is not None:
+        addresses["public_url"] = settings.public_url
     companions: list[Coroutine[Any, Any, None]] = []
     supervisor = None
     if settings.data_plane is not None:

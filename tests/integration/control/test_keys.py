@@ -188,3 +188,20 @@ def test_whoever_comes_from_outside_needs_a_key_which_is_made_beside_the_control
             assert "root" in err
     finally:
         running.kill()
+
+
+def test_behind_a_proxy_of_its_own_machine_everybody_needs_a_key(tmp_path: Path) -> None:
+    """Such a proxy comes from the loopback address, and may ask for it by that name too."""
+    running = ControlPlane(tmp_path / "control", "--public-url", "https://control.example/fairlead")
+    try:
+        running.wait_until_serving()
+        assert running.http.get("/bundles").status_code == 401
+        assert running.http.get("/health").status_code == 200
+        assert "control plane at https://control.example/fairlead (" in running.stderr()
+        assert f"it listens at {running.url}" in running.stderr()
+        document = running.http.get(f"{running.url}/api/openapi.json").json()
+        assert document["servers"] == [{"url": "https://control.example/fairlead"}]
+        assert "/fairlead/api/openapi.json" in running.http.get(f"{running.url}/api/docs").text
+        assert running.stop() == 0
+    finally:
+        running.kill()

@@ -49,9 +49,10 @@ def reachable(found: Snapshot, base_url: str, control: Control) -> Snapshot:
     """Return the snapshot with download addresses made absolute; paths of a shared folder are left."""
     if control.storage.shared:
         return found
+    before = (control.settings.public_url or base_url).rstrip("/")
     document = found.model_dump()
     for endpoint in document["endpoints"]:
         for variant in endpoint["variants"]:
             if variant["bundle"]["path"].startswith(DOWNLOAD):
-                variant["bundle"]["path"] = base_url.rstrip("/") + variant["bundle"]["path"]
+                variant["bundle"]["path"] = before + variant["bundle"]["path"]
     return Snapshot.model_validate(document)
