@@ -17,6 +17,7 @@ from fairlead.control.context import Control
 from fairlead.control.delivery import Courier
 from fairlead.control.feed import Feed
 from fairlead.control.leader import Leadership, duty
+from fairlead.control.retention import Pruner
 from fairlead.control.rollouts.loop import Pilot
 from fairlead.control.routes import ROUTERS
 from fairlead.control.settings import Settings
@@ -30,6 +31,7 @@ PREFIX = "/api/v1"
 DELIVERY_SECONDS = 0.25
 WATCH_SECONDS = 1.0
 STEER_SECONDS = 0.5
+PRUNE_SECONDS = 60.0
 AGAIN_SECONDS = 0.2
 
 
@@ -114,6 +116,7 @@ def loops(control: Control, courier: Courier) -> list[Coroutine[Any, Any, None]]
         duty(led, DELIVERY_SECONDS, courier.deliver_due),
         duty(led, WATCH_SECONDS, watch.mark),
         duty(led, STEER_SECONDS, Pilot(control).steer),
+        duty(led, PRUNE_SECONDS, Pruner(control.database).prune),
     ]
     if control.settings.mlflow_uri is not None:
         from fairlead.control.mirror import Mirror

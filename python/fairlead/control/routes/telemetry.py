@@ -27,7 +27,7 @@ def report(body: Telemetry, control: Here, actor: CallerOrReplica) -> TelemetryR
 
 @router.get("")
 def total(control: Here, _: Caller) -> list[EndpointTelemetry]:
-    """Return the sum over all replicas and all of their lives."""
+    """Return the sum over all replicas that are known, and all of their lives."""
     with control.database.read() as transaction:
         reports = telemetry.newest(transaction)
     return merge(found.endpoints for found in reports)
