@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ WATCH_SECONDS = 1.0
 STEER_SECONDS = 0.5
 PRUNE_SECONDS = 60.0
 AGAIN_SECONDS = 0.2
+_log = logging.getLogger("fairlead.control")
 
 
 def build(settings: Settings) -> Control:
@@ -96,13 +98,16 @@ async def prepare(control: Control) -> None:
 
 
 async def _migrate(control: Control) -> None:
-    deadline = time.monotonic() + control.settings.start_seconds
+    deadline, said = time.monotonic() + control.settings.start_seconds, False
     while True:
         try:
             return await asyncio.to_thread(control.database.migrate)
         except StoreError as error:
             if error.code is None or time.monotonic() > deadline:
                 raise
+            if not said:
+                _log.warning("%s; waiting for it for %g s", error.message, control.settings.start_seconds)
+            said = True
         await asyncio.sleep(AGAIN_SECONDS)
 
 

@@ -92,7 +92,10 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
-        raise FairleadError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+        # Python repeats the address behind the words of the system.
+        why = str(error.strerror).partition(" (while")[0]
+        hint = "--port takes another; 0 takes any"
+        raise FairleadError(f"cannot listen on {settings.host}:{settings.port}: {why}", hint=hint) from None
 
 
 def _shown(host: str) -> str:

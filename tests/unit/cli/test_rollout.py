@@ -122,3 +122,10 @@ def test_a_plan_is_a_table_and_remarks(capsys: pytest.CaptureFixture[str]) -> No
     assert "3,267" in told.out
     assert "1,000 units at a base rate of 0.01 find harm of 3.10 times and show no margin" in told.err
     assert "think" in told.err
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"cannot read .*/nothing\.yaml: No such file or directory$"):
+        read_rollouts(tmp_path / "nothing.yaml")
+    with pytest.raises(BadInputError, match=r"Is a directory$"):
+        read_rollouts(tmp_path)
