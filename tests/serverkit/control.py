@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -16,9 +14,9 @@ import httpx
 
 from fairlead.client import ControlClient
 from tests.serverkit.processes import Processes
+from tests.serverkit.telling import Telling
 from tests.serverkit.waiting import until
 
-REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -38,38 +36,19 @@ class ControlPlane:
         """Start the process; `wait_until_serving` tells what becomes of it."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._said, self._words = folder / "stdout.json", folder / "stderr.log"
         command = [*program, "-m", "fairlead", "up", "--data-dir", str(folder / "data"), "--port", str(port), "--json"]
         if "--data-port" not in arguments:
             command.append("--no-data-plane")
         if database_url is not None:
             command += ["--database-url", database_url]
-        paths = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY)])
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "FAIRLEAD_"))}
-        with self._said.open("wb") as stdout, self._words.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [*command, *arguments],
-                cwd=folder,
-                env={**clean, "PYTHONPATH": paths, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        self._telling = Telling("the control plane", [*command, *arguments], folder, {**clean, **(environment or {})})
+        self.process = self._telling.process
 
     def wait_until_serving(self) -> ControlPlane:
         """Return once it has told its addresses; fails with its words where it ends instead."""
-        self.addresses = until(self._told, "the control plane tells its address", seconds=START_SECONDS, every=0.05)
+        self.addresses = self._telling.addresses(START_SECONDS)
         return self
-
-    def _told(self) -> dict[str, str]:
-        if self.process.poll() is not None:
-            raise AssertionError(f"the control plane ended with {self.process.returncode}:\n{self.stderr()}")
-        try:
-            told: dict[str, str] = json.loads(self._said.read_text())
-        except json.JSONDecodeError:
-            return {}
-        return told
 
     @property
     def url(self) -> str:
@@ -113,7 +92,7 @@ class ControlPlane:
 
     def stderr(self) -> str:
         """Return everything that it has said."""
-        return self._words.read_text(errors="replace")
+        return self._telling.stderr()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask it to end and return its exit code; fails where it, or a process that it started, stays."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -20,9 +19,9 @@ from fairlead.schema.serve import Limits
 from fairlead.schema.snapshot import Snapshot
 from tests.serverkit.exposition import Exposition
 from tests.serverkit.processes import Processes
+from tests.serverkit.telling import Telling
 from tests.serverkit.waiting import until
 
-REPOSITORY = Path(__file__).parents[2]
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 
@@ -65,8 +64,7 @@ class Launch:
 
     def everything(self) -> dict[str, str]:
         """Return the environment of the process."""
-        paths = os.pathsep.join([str(REPOSITORY / "python"), str(REPOSITORY)])
-        return {**os.environ, "PYTHONPATH": paths, **self.environment}
+        return {**os.environ, **self.environment}
 
 
 class Server:
@@ -76,34 +74,14 @@ class Server:
         """Start the process; `wait_until_serving` or `wait_until_ended` tells what becomes of it."""
         self.launch = launch
         self.expected_dead = False
-        command = launch.command()
-        self._said = launch.folder / "stdout.json"
-        self._words = launch.folder / "stderr.log"
-        with self._said.open("wb") as stdout, self._words.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                command,
-                cwd=launch.folder,
-                env=launch.everything(),
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        self._telling = Telling("the server", launch.command(), launch.folder, launch.everything())
+        self.process = self._telling.process
         self.processes = Processes(self.process.pid)
 
     def wait_until_serving(self) -> Server:
         """Return once the server has told its addresses; fails with its words where it ends instead."""
-        self._addresses = until(self._told, "the server tells its addresses", seconds=START_SECONDS)
+        self._addresses = self._telling.addresses(START_SECONDS)
         return self
-
-    def _told(self) -> dict[str, str]:
-        if self.process.poll() is not None:
-            raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.stderr()}")
-        try:
-            told: dict[str, str] = json.loads(self._said.read_text())
-        except json.JSONDecodeError:
-            return {}
-        return told
 
     @property
     def url(self) -> str:
@@ -146,7 +124,7 @@ class Server:
 
     def stderr(self) -> str:
         """Return everything that the server has said."""
-        return self._words.read_text(errors="replace")
+        return self._telling.stderr()
 
     def terminate(self) -> None:
         """Ask the server to end."""

@@ -27,7 +27,9 @@ def read_rollouts(path: Path) -> list[Rollout]:
         text = path.read_text(encoding="utf-8")
         nodes = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
         values = list(yaml.safe_load_all(text))
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise BadInputError(f"cannot read {path}: {error}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

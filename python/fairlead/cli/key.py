@@ -15,7 +15,9 @@ from fairlead.schema.control import KeyRole
 if TYPE_CHECKING:
     from fairlead.schema.control import NewKey
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help="API keys: viewer, operator, approver, admin.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, help="API keys: replica, viewer, operator, approver, admin."
+)
 
 Name = Annotated[str, typer.Argument(help="Whose key it is; written beside everything done with it.")]
 
@@ -23,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="Whose key it is; written beside every
 @app.command("create")
 def create(
     name: Name,
-    role: Annotated[KeyRole, typer.Option(help="What it may do; each role includes those before it.")],
+    role: Annotated[KeyRole, typer.Option(help="What it may do; each from viewer on includes those before it.")],
     database_url: Annotated[
         str | None, typer.Option(help="Write to the database itself: for the first key of a control plane.")
     ] = None,

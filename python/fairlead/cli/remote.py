@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 if TYPE_CHECKING:
     from fairlead.client import ControlClient
 
+PIPE_WIDTH = 1_000
 DEFAULT_URL = "http://127.0.0.1:8090"
 
 Url = Annotated[str, typer.Option("--url", envvar="FAIRLEAD_URL", help="Address of the control plane.")]
@@ -37,7 +39,8 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row))
-    Console(highlight=False, markup=False).print(table)
+    # Programs that read it get each row on one line.
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False).print(table)
 
 
 def moment(microseconds: int) -> str:

@@ -28,6 +28,8 @@ from fairlead.schema.snapshot import (
     Variant,
 )
 
+_NO_PORT = "cannot listen on"
+"""What the data plane says of an address that it does not get."""
 LOG_LEVELS = ("error", "warn", "info", "debug", "trace")
 
 
@@ -130,6 +132,8 @@ def serve(
             ),
         )
         desired = Snapshot(endpoints=[endpoint])
+    if log.exists() and not log.is_dir():
+        raise BadInputError(f"prediction log {log} is not a folder", hint="--log names one")
     options = ServeOptions(
         snapshot=desired,
         listen=Listener(host=host, port=port),
@@ -183,7 +187,8 @@ def run(options: ServeOptions, log_level: str, as_json: bool) -> int:
         code, message = error.args
         # What keeps a process from starting (an address in use, say) has no code of the catalogue.
         said = message if code == "internal" else f"{code}: {message}"
-        raise FairleadError(said, hint=hint_for(code)) from None
+        hint = "--port and --admin-port take others; 0 takes any" if said.startswith(_NO_PORT) else hint_for(code)
+        raise FairleadError(said, hint=hint) from None
     return 0 if finished else 1
 
 

@@ -32,6 +32,13 @@ def up(
     ] = None,
     host: Annotated[str, typer.Option(help="Address of the control plane.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0 takes any.")] = 8090,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="FAIRLEAD_PUBLIC_URL",
+            help="Where others reach the control plane, behind a proxy or from outside a container.",
+        ),
+    ] = None,
     data_host: Annotated[str, typer.Option(help="Address for predictions.")] = "127.0.0.1",
     data_port: Annotated[int, typer.Option(min=0, max=65535, help="Port for predictions; 0 takes any.")] = 8080,
     region: Annotated[str | None, typer.Option(envvar="FAIRLEAD_REGION", help="Where this data plane runs.")] = None,
@@ -59,6 +66,7 @@ def up(
     need_control()
     from fairlead.control import DataPlane, Settings
     from fairlead.control.run import run
+    from fairlead.control.settings import checked_url
 
     folder = data_dir.resolve()
     try:
@@ -78,6 +86,7 @@ def up(
         bundles=bundles or str(folder / "bundles"),
         host=host,
         port=port,
+        public_url=None if public_url is None else checked_url(public_url),
         lease_seconds=lease,
         stale_seconds=stale,
         trust_pickle=trust_pickle,
@@ -91,7 +100,10 @@ def up(
     def ready(addresses: Mapping[str, str]) -> None:
         if json:
             emit_json(dict(addresses))
-        say(f"control plane at {addresses['url']} (API docs at {addresses['url']}/api/docs)")
+        url = addresses.get("public_url", addresses["url"])
+        say(f"control plane at {url} (API docs at {url}/api/docs)")
+        if url != addresses["url"]:
+            say(f"it listens at {addresses['url']}")
         if "data_url" in addresses:
             say(f"predictions at {addresses['data_url']}")
 

@@ -131,10 +131,12 @@ def _refused(answer: httpx.Response) -> ControlError:
     except (ValueError, KeyError, TypeError):
         return ControlError(f"{answer.url} answered {answer.status_code}", code="unreachable")
     after = answer.headers.get("retry-after", "")
+    # A data plane says so of every path that begins as ours do.
+    elsewhere = "that is a data plane; --url or FAIRLEAD_URL says where the control plane is"
     return ControlError(
         message,
         code=code,
-        hint=said.get("hint"),
+        hint=elsewhere if code == "unknown_route" else said.get("hint"),
         details=said.get("details", ()),
         retry_after=float(after) if after.isdecimal() else None,
     )

@@ -38,20 +38,30 @@ def make_key(transaction: Transaction, wish: KeyRequest, actor: str) -> NewKey:
     return NewKey(record=record, key=key)
 
 
-def caller(request: Request, control: Annotated[Control, Depends(control_of)]) -> Actor:
-    """Return who asks; raises `ControlError`."""
+def anybody(request: Request, control: Annotated[Control, Depends(control_of)]) -> Actor:
+    """Return who asks, a replica or not; raises `ControlError`."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     with control.database.read() as transaction:
         if scheme.lower() == "bearer" and key:
             if hmac.compare_digest(key.strip().encode(), control.settings.companion_key.encode()):
-                return Actor(COMPANION, KeyRole.OPERATOR)
+                return Actor(COMPANION, KeyRole.REPLICA)
             record = keys.valid(transaction, digest(key.strip()))
             if record is not None:
                 return Actor(record.name, record.role)
             raise ControlError("this API key is not valid", code="unauthenticated")
-        if control.settings.on_loopback and _from_here(request) and not keys.any_made(transaction):
+        if control.settings.private and _from_here(request) and not keys.any_made(transaction):
             return Actor(LOCAL, KeyRole.ADMIN)
     raise ControlError("an API key is needed", code="unauthenticated")
+
+
+def person(actor: Annotated[Actor, Depends(anybody)]) -> Actor:
+    """Return who asks; raises `ControlError` for a replica."""
+    if actor.role is KeyRole.REPLICA:
+        raise ControlError(
+            f"{actor.name} is {actor.role.value}, which fetches snapshots and bundles' files and reports telemetry",
+            code="forbidden",
+        )
+    return actor
 
 
 def _from_here(request: Request) -> bool:
@@ -63,5 +73,7 @@ def _from_here(request: Request) -> bool:
     return is_loopback(host) and is_loopback(client) and same
 
 
-Caller = Annotated[Actor, Depends(caller)]
-"""Any valid caller may read; what changes something asks for more."""
+Caller = Annotated[Actor, Depends(person)]
+"""Any valid caller but a replica may read; what changes something asks for more."""
+CallerOrReplica = Annotated[Actor, Depends(anybody)]
+"""For the few routes that replicas need."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -16,6 +18,7 @@ from fairlead.control.context import Control
 from fairlead.control.delivery import Courier
 from fairlead.control.feed import Feed
 from fairlead.control.leader import Leadership, duty
+from fairlead.control.retention import Pruner
 from fairlead.control.rollouts.joining import Joiner
 from fairlead.control.rollouts.loop import Pilot
 from fairlead.control.routes import ROUTERS
@@ -31,7 +34,9 @@ DELIVERY_SECONDS = 0.25
 WATCH_SECONDS = 1.0
 STEER_SECONDS = 0.5
 JOIN_SECONDS = 1.0
+PRUNE_SECONDS = 60.0
 AGAIN_SECONDS = 0.2
+_log = logging.getLogger("fairlead.control")
 
 
 def build(settings: Settings) -> Control:
@@ -56,7 +61,7 @@ def create_app(control: Control, *companions: Coroutine[Any, Any, None]) -> Fast
         app.state.control = control
         # A request holds a thread while it waits for a connection: no more threads than connections.
         anyio.to_thread.current_default_thread_limiter().total_tokens = 20
-        courier = Courier(control.database)
+        courier = Courier(control.database, control.settings.public_url)
         tasks = [asyncio.create_task(work) for work in (*loops(control, courier), *companions)]
         try:
             yield
@@ -68,8 +73,12 @@ def create_app(control: Control, *companions: Coroutine[Any, Any, None]) -> Fast
             await asyncio.to_thread(control.leadership.resign)
             control.database.close()
 
+    public = control.settings.public_url
     app = FastAPI(
         title="Fairlead control plane",
+        root_path=urlsplit(public).path if public else "",
+        root_path_in_servers=False,
+        servers=[{"url": public}] if public else None,
         version="1",
         openapi_url="/api/openapi.json",
         docs_url="/api/docs",
@@ -91,13 +100,16 @@ async def prepare(control: Control) -> None:
 
 
 async def _migrate(control: Control) -> None:
-    deadline = time.monotonic() + control.settings.start_seconds
+    deadline, said = time.monotonic() + control.settings.start_seconds, False
     while True:
         try:
             return await asyncio.to_thread(control.database.migrate)
         except StoreError as error:
             if error.code is None or time.monotonic() > deadline:
                 raise
+            if not said:
+                _log.warning("%s; waiting for it for %g s", error.message, control.settings.start_seconds)
+            said = True
         await asyncio.sleep(AGAIN_SECONDS)
 
 
@@ -112,6 +124,7 @@ def loops(control: Control, courier: Courier) -> list[Coroutine[Any, Any, None]]
         duty(led, WATCH_SECONDS, watch.mark),
         duty(led, STEER_SECONDS, Pilot(control).steer),
         duty(led, JOIN_SECONDS, Joiner(control).join),
+        duty(led, PRUNE_SECONDS, Pruner(control.database).prune),
     ]
     if control.settings.mlflow_uri is not None:
         from fairlead.control.mirror import Mirror

@@ -133,7 +133,10 @@ class Supervisor:
             await self.stop()
             raise
         code = await process.wait()
-        raise FairleadError(f"the data plane ended with exit code {code} before it answered")
+        raise FairleadError(
+            f"the data plane ended with exit code {code} before it answered",
+            hint="it says why above; its port is that of --data-port",
+        )
 
     async def _newest(self) -> Snapshot:
         newest = self._control.feed.newest

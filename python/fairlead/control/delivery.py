@@ -44,9 +44,12 @@ def wait_us(attempts: int) -> int | None:
 class Courier:
     """Empties the outbox."""
 
-    def __init__(self, database: Database, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """Take the database, and for tests a transport."""
+    def __init__(
+        self, database: Database, source: str | None = None, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """Take the database, the control plane's public address, and for tests a transport."""
         self._database = database
+        self._source = {} if source is None else {"fairlead-source": source}
         self._http = httpx.AsyncClient(
             timeout=ATTEMPT_SECONDS, follow_redirects=False, trust_env=False, transport=transport
         )
@@ -72,6 +75,7 @@ class Courier:
     async def _attempt(self, delivery: Delivery) -> str | None:
         message, now = f"msg_{delivery.id}", int(time.time())
         headers = {
+            **self._source,
             "content-type": "application/json",
             "webhook-id": message,
             "webhook-timestamp": str(now),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,12 +62,17 @@ async def _store(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    details = [
-        {"field": ".".join(str(part) for part in complaint["loc"]), "expected": complaint["msg"]}
-        for complaint in error.errors()[:MOST_DETAILS]
-    ]
+    details = [_complaint(one) for one in error.errors()[:MOST_DETAILS]]
     first = details[0] if details else {"field": "request", "expected": "valid"}
-    return refusal("invalid_request", f"{first['field']}: {first['expected']}", details=details)
+    got = f", got {first['got']}" if "got" in first else ""
+    return refusal("invalid_request", f"{first['field']}: {first['expected']}{got}", details=details)
+
+
+def _complaint(error: Mapping[str, Any]) -> dict[str, str]:
+    found = {"field": ".".join(str(part) for part in error["loc"]), "expected": str(error["msg"])}
+    if isinstance(error.get("input"), str | int | float | None) and error["type"] != "missing":
+        found["got"] = reprlib.repr(error["input"])
+    return found
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -63,6 +63,8 @@ async def _run(control: Control, listener: socket.socket, ready: Ready) -> int:
     settings = control.settings
     await prepare(control)
     addresses = {"url": f"http://{_shown(settings.host)}:{listener.getsockname()[1]}"}
+    if settings.public_url is not None:
+        addresses["public_url"] = settings.public_url
     companions: list[Coroutine[Any, Any, None]] = []
     supervisor = None
     if settings.data_plane is not None:
@@ -90,7 +92,10 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
-        raise FairleadError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from None
+        # Python repeats the address behind the words of the system.
+        why = str(error.strerror).partition(" (while")[0]
+        hint = "--port takes another; 0 takes any"
+        raise FairleadError(f"cannot listen on {settings.host}:{settings.port}: {why}", hint=hint) from None
 
 
 def _shown(host: str) -> str:

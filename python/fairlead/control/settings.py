@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import uuid
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from fairlead.errors import BadInputError
 from fairlead.schema.control import KeyRole
 
 
@@ -56,6 +59,8 @@ class Settings:
     """Folder or URL of bundle storage."""
     host: str = "127.0.0.1"
     port: int = 8090
+    public_url: str | None = None
+    """Where others reach it, as `checked_url` returns it; None: where it listens."""
     lease_seconds: float = 10.0
     """A leader that is silent for this long is replaced."""
     stale_seconds: float = 15.0
@@ -84,9 +89,26 @@ class Settings:
         return (*own, *self.other_logs)
 
     @property
-    def on_loopback(self) -> bool:
-        """Nobody from outside can reach it."""
-        return is_loopback(self.host)
+    def private(self) -> bool:
+        """Nobody from outside can reach it: behind a proxy on this machine callers only seem to be here."""
+        public = None if self.public_url is None else urlsplit(self.public_url).hostname
+        return is_loopback(self.host) and (public is None or is_loopback(public))
+
+
+def checked_url(text: str) -> str:
+    """Return an address that others can put paths behind, without a slash at its end; raises `BadInputError`."""
+    expected = "expected http(s)://HOST[:PORT][/PATH]"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise BadInputError(f"public URL {text!r}: {error}", hint=expected) from None
+    if "@" in parts.netloc:
+        raise BadInputError("the public URL has a user or a password in it", hint=expected)
+    wrong = parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or re.search(r"[\s?#]", text)
+    if wrong:
+        raise BadInputError(f"public URL {text!r} is none that others can use", hint=expected)
+    return text.rstrip("/")
 
 
 def is_loopback(host: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from fairlead.schema.base import Document
 from fairlead.schema.registry import Microseconds
@@ -14,10 +14,12 @@ KeyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")]
 
 
 class KeyRole(StrEnum):
-    """What a caller may do; each may do what those before it may."""
+    """What a caller may do; each may do what those before it may, but `replica`, which stands apart."""
 
+    REPLICA = "replica"
+    """Fetch snapshots and the files of bundles, report telemetry; nothing else."""
     VIEWER = "viewer"
-    """Read; replicas need no more to fetch snapshots."""
+    """Read."""
     OPERATOR = "operator"
     """Push, tag, change settings, name challengers and shadows, report telemetry."""
     APPROVER = "approver"
@@ -25,14 +27,22 @@ class KeyRole(StrEnum):
     ADMIN = "admin"
     """Keys and webhooks."""
 
-    @property
-    def rank(self) -> int:
-        """The place in the order of rights."""
-        return list(KeyRole).index(self)
-
     def covers(self, needed: KeyRole) -> bool:
         """Return True if who has this role may do what `needed` may."""
-        return self.rank >= needed.rank
+        if KeyRole.REPLICA in (self, needed):
+            return self is needed
+        order = list(KeyRole)
+        return order.index(self) >= order.index(needed)
+
+
+def _person(role: KeyRole) -> KeyRole:
+    if role is KeyRole.REPLICA:
+        raise ValueError("a replica approves nothing")
+    return role
+
+
+ApproverRole = Annotated[KeyRole, AfterValidator(_person)]
+"""A role that may be asked for an approval."""
 
 
 class KeyRequest(Document):

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from fairlead.schema.bundle import BundleName
-from fairlead.schema.control import KeyRole
+from fairlead.schema.control import ApproverRole, KeyRole
 from fairlead.schema.declared import CamelDocument, Duration
 from fairlead.schema.guardrail import Guardrail, GuardrailAction, GuardrailName
 from fairlead.schema.snapshot import MOST_SLICE_COLUMNS, Version
@@ -36,7 +36,7 @@ class Pause(CamelDocument):
 
 
 class Approve(CamelDocument):
-    roles: list[KeyRole] = Field(default_factory=lambda: [KeyRole.APPROVER], min_length=1)
+    roles: list[ApproverRole] = Field(default_factory=lambda: [KeyRole.APPROVER], min_length=1)
     """Who may approve: any of these, and whoever may do more."""
 
 

@@ -50,10 +50,17 @@ def open_storage(where: str | Path) -> BundleStorage:
     """
     scheme = urlsplit(str(where)).scheme
     if scheme == "s3":
+        if not urlsplit(str(where)).netloc:
+            raise BadInputError(
+                f"bundle storage {str(where)!r} names no bucket", hint="a folder, or s3://bucket/prefix"
+            )
         return ObjectStorage(str(where))
     if scheme and "://" in str(where):
         raise BadInputError(f"no bundle storage of kind {scheme!r}", hint="a folder, or s3://bucket/prefix")
-    return DirectoryStorage(Path(where))
+    folder = Path(where)
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"bundle storage {folder} is not a folder", hint="a folder, or s3://bucket/prefix")
+    return DirectoryStorage(folder)
 
 
 class DirectoryStorage:

@@ -93,6 +93,8 @@ def test_from_a_bundle_to_a_prediction_and_to_the_next_version(
     for words in (("show", first), ("list",), ("history", "risk")):
         assert told(control, "registry", *words)
     assert "binary-2" in told(control, "endpoint", "list")
+    # The data plane beside it may do no more than a replica, and that suffices to be heard.
+    until(lambda: control.get("/telemetry"), "its counts arrive", seconds=30)
     assert control.stop() == 0
 
 
@@ -124,10 +126,14 @@ def test_a_port_that_is_taken_is_said(start_control: StartControl, tmp_path: Pat
         port = str(taken.getsockname()[1])
         control = cli("up", "--port", port, "--no-data-plane")
         assert control.returncode == 1
-        assert f"127.0.0.1:{port}" in control.stderr
+        assert control.stderr.splitlines()[-2:] == [
+            f"error: cannot listen on 127.0.0.1:{port}: Address already in use",
+            "hint: --port takes another; 0 takes any",
+        ]
         data = cli("up", "--port", "0", "--data-port", port)
         assert data.returncode == 1
         assert "the data plane ended" in data.stderr
+        assert "--data-port" in data.stderr.splitlines()[-1]
 
 
 def test_no_control_plane_is_said(cli: Any) -> None:

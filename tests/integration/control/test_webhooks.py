@@ -32,6 +32,7 @@ def test_an_event_is_delivered_signed_and_again_until_it_is_taken(control: Contr
             key = base64.b64decode(secret.removeprefix("whsec_"))
             wanted = base64.b64encode(hmac.new(key, message, hashlib.sha256).digest()).decode()
             assert one.headers["webhook-signature"] == f"v1,{wanted}"
+        assert "fairlead-source" not in first.headers, "without a public address none is told"
         assert first.event["type"] == "endpoint.changed"
         assert first.event["data"]["after"]["unit_key"] == "card"
         path = f"/webhooks/{number}/deliveries"
@@ -57,7 +58,7 @@ def test_a_target_that_is_not_there_is_tried_again_later(control: ControlPlane) 
 
 @pytest.mark.timeout(60)
 def test_a_replica_that_goes_silent_is_shown_as_stale_and_told_once(tmp_path, start_control) -> None:  # type: ignore[no-untyped-def]
-    control = start_control("--stale", "1")
+    control = start_control("--stale", "1", "--public-url", "http://localhost:1")
     until(control.leads, "it leads")
     with Receiver() as receiver:
         control.http.post("/webhooks", json={"url": receiver.url, "events": ["replica.stale"]}).raise_for_status()
@@ -66,6 +67,7 @@ def test_a_replica_that_goes_silent_is_shown_as_stale_and_told_once(tmp_path, st
         assert control.get("/replicas")[0]["stale"] is False
         until(lambda: receiver.received, "it is told", seconds=20)
         assert receiver.received[0].event["data"] == {"replica": "r"}
+        assert receiver.received[0].headers["fairlead-source"] == "http://localhost:1"
         assert control.get("/replicas")[0]["stale"] is True
         [decision] = control.get("/decisions", kind="replica.stale")
         assert (decision["verdict"], decision["actor"]) == ("error", "control")

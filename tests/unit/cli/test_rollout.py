@@ -199,3 +199,10 @@ def test_an_ended_rollout_is_shown_with_what_it_was_decided_on() -> None:
     running = {**forgotten, "state": {"phase": "progressing"}}
     assert as_decided(running, events) == running
     assert as_decided(forgotten, events[:1]) == forgotten
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"cannot read .*/nothing\.yaml: No such file or directory$"):
+        read_rollouts(tmp_path / "nothing.yaml")
+    with pytest.raises(BadInputError, match=r"Is a directory$"):
+        read_rollouts(tmp_path)

@@ -73,6 +73,13 @@ def test_no_answer_says_how_to_get_one() -> None:
     assert "fairlead up" in str(caught.value.hint)
 
 
+def test_a_data_plane_is_recognised() -> None:
+    answer = httpx.Response(404, json={"error": "no route GET /api/v1/x", "code": "unknown_route"})
+    with client(lambda _: answer) as control, pytest.raises(ControlError, match="no route") as caught:
+        control.get("/x")
+    assert "a data plane" in str(caught.value.hint)
+
+
 def test_what_is_no_address_is_wrong_input() -> None:
     with pytest.raises(BadInputError):
         ControlClient("http://127.0.0.1:port")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fairlead.control.routes.roles import microseconds
+from fairlead.control.routes.shared import microseconds
 from fairlead.control.settings import is_loopback
 from fairlead.errors import ControlError
 

@@ -31,6 +31,7 @@ def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> N
         ({"strategy": {"canary": {"steps": [{"setWeight": 101}]}}}, "less than or equal to 100"),
         ({"strategy": {"canary": {"steps": [{"pause": {"duration": "soon"}}]}}}, "no duration"),
         ({"strategy": {"canary": {"steps": [{"setweight": 5}]}}}, "Extra inputs"),
+        ({"strategy": {"canary": {"steps": [{"approve": {"roles": ["replica"]}}]}}}, "approves nothing"),
         ({"challenger": {}}, "either `version` or `bundle`"),
         ({"guardrails": [ERRORS, ERRORS]}, "unique"),
         ({"guardrails": [{**ERRORS, "margin": {}}]}, "either `ratio` or `abs`"),

@@ -77,14 +77,23 @@ def _read_lightgbm(path: Path, origin: Origin) -> Source:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise not_a_model(path, "a LightGBM model", error) from error
-    if not text.startswith("tree"):
-        # LightGBM itself ends the process on some broken files.
-        raise not_a_model(path, "a LightGBM model", ValueError("it does not begin with `tree`"))
     try:
+        _check_whole(text)
         booster = lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise not_a_model(path, "a LightGBM model", error) from error
     return LightgbmSource(booster, origin)
+
+
+def _check_whole(text: str) -> None:
+    """Raise `ValueError` for files on which LightGBM itself would end the process."""
+    if not text.startswith("tree"):
+        raise ValueError("it does not begin with `tree`")
+    header, first, others = text.partition("\nTree=0\n")
+    for line in header.splitlines():
+        sizes = line.removeprefix("tree_sizes=")
+        if sizes != line and len(first.lstrip()) + len(others) < sum(map(int, sizes.split())):
+            raise ValueError("it ends before the last of the trees that it announces")
 
 
 def _read_xgboost(path: Path, origin: Origin) -> Source:

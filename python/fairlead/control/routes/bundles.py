@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from fairlead import registry
-from fairlead.control.access import Caller
+from fairlead.control.access import Caller, CallerOrReplica
 from fairlead.control.arrival import receive
 from fairlead.control.routes.shared import Digits, Here
 from fairlead.errors import ControlError
@@ -57,7 +57,7 @@ def diff(digits: Digits, other: Digits, control: Here, _: Caller) -> BundleDiff:
 
 
 @router.get("/{digits}/files/{path:path}", response_class=StreamingResponse)
-def download(digits: Digits, path: str, control: Here, _: Caller) -> StreamingResponse:
+def download(digits: Digits, path: str, control: Here, _: CallerOrReplica) -> StreamingResponse:
     """Return one of the bundle's files: for replicas that cannot read bundle storage themselves."""
     with control.database.read() as transaction:
         record, documents = registry.resolve(transaction, digits)

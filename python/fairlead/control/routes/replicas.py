@@ -14,6 +14,9 @@ router = APIRouter(tags=["replicas"])
 
 @router.get("/replicas")
 def listed(control: Here, _: Caller) -> list[ReplicaRecord]:
-    """Return every replica ever seen. One that is silent is `stale`: nothing is known of it, least of all health."""
+    """Return every replica that was heard of within 30 days.
+
+    One that is silent is `stale`: nothing is known of it, least of all health.
+    """
     with control.database.read() as transaction:
         return replicas.listed(transaction, control.stale_us)

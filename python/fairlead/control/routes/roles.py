@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from fairlead import registry
 from fairlead.control.access import Caller
-from fairlead.control.routes.shared import EndpointName, Here
+from fairlead.control.routes.shared import A_TIME, EndpointName, Here, microseconds
 from fairlead.errors import ControlError
 from fairlead.schema.registry import RegistryRole, RoleAssignment, RoleHolder, RoleMove
 from fairlead.store.state import roles
 
 router = APIRouter(prefix="/endpoints/{name}", tags=["roles"])
-At = Annotated[str | None, Query(description="A time: ISO 8601 (without an offset: UTC), or microseconds since 1970.")]
+At = Annotated[str | None, Query(description=A_TIME)]
 
 
 @router.get("/roles")
@@ -52,16 +51,3 @@ def assign(
     """Give a bundle a role; the moves made are answered, newest first."""
     with control.change() as transaction:
         return registry.assign(transaction, control.publisher, (name, role), wish, actor)
-
-
-def microseconds(text: str) -> int:
-    """Return a time in microseconds since 1970; raises `ControlError`."""
-    if text.isdecimal():
-        return int(text)
-    try:
-        time = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped in the query
-    except ValueError:
-        raise ControlError(f"{text!r} is no time", code="invalid_request") from None
-    aware = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-    since = aware - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

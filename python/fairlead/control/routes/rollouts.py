@@ -23,6 +23,7 @@ from fairlead.schema.rollout_state import (
     RolloutView,
 )
 from fairlead.store.state import decisions, rollouts
+from fairlead.store.state.decisions import Wanted
 
 router = APIRouter(prefix="/rollouts", tags=["rollouts"])
 Name = Annotated[BundleName, Path(description="Name of the rollout.")]
@@ -67,7 +68,7 @@ def events(name: Name, control: Here, _: Caller, limit: Annotated[int, Query(ge=
     """Return what was decided, newest first; each with all that it takes to decide it again."""
     with control.database.read() as transaction:
         look.found(transaction, name)
-        return RolloutEvents(name=name, events=decisions.of_rollout(transaction, name, limit))
+        return RolloutEvents(name=name, events=decisions.listed(transaction, Wanted(rollout=name), limit))
 
 
 @router.post("/{name}/{command}")

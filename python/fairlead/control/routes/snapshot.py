@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from fairlead.control.access import Caller
+from fairlead.control.access import CallerOrReplica
 from fairlead.control.context import Control
 from fairlead.control.routes.shared import Here
 from fairlead.registry.desired import DOWNLOAD
@@ -25,7 +25,7 @@ router = APIRouter(tags=["snapshot"])
 async def snapshot(
     request: Request,
     control: Here,
-    _: Caller,
+    _: CallerOrReplica,
     after: Annotated[int, Query(ge=-1, description="The generation that the replica has; -1: none.")] = -1,
     wait: Annotated[float, Query(ge=0, le=LONGEST_SECONDS, description="Seconds to wait for a newer one.")] = 0.0,
     region: Annotated[str | None, Query(max_length=100, description="Where the replica is.")] = None,
@@ -49,9 +49,10 @@ def reachable(found: Snapshot, base_url: str, control: Control) -> Snapshot:
     """Return the snapshot with download addresses made absolute; paths of a shared folder are left."""
     if control.storage.shared:
         return found
+    before = (control.settings.public_url or base_url).rstrip("/")
     document = found.model_dump()
     for endpoint in document["endpoints"]:
         for variant in endpoint["variants"]:
             if variant["bundle"]["path"].startswith(DOWNLOAD):
-                variant["bundle"]["path"] = base_url.rstrip("/") + variant["bundle"]["path"]
+                variant["bundle"]["path"] = before + variant["bundle"]["path"]
     return Snapshot.model_validate(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from fairlead.control.access import Caller
+from fairlead.control.access import Caller, CallerOrReplica
 from fairlead.control.routes.shared import Here
 from fairlead.schema.control import KeyRole, TelemetryReceipt
 from fairlead.schema.telemetry import EndpointTelemetry, Telemetry, merge
@@ -14,9 +14,10 @@ router = APIRouter(prefix="/telemetry", tags=["telemetry"])
 
 
 @router.post("")
-def report(body: Telemetry, control: Here, actor: Caller) -> TelemetryReceipt:
+def report(body: Telemetry, control: Here, actor: CallerOrReplica) -> TelemetryReceipt:
     """Take a report. A replay, a duplicate or a late one changes nothing, not even when the replica was last seen."""
-    actor.must_be(KeyRole.OPERATOR, "report telemetry")
+    if actor.role is not KeyRole.REPLICA:
+        actor.must_be(KeyRole.OPERATOR, "report telemetry")
     with control.database.write() as transaction:
         accepted = telemetry.receive(transaction, body)
         if accepted:
@@ -26,7 +27,7 @@ def report(body: Telemetry, control: Here, actor: Caller) -> TelemetryReceipt:
 
 @router.get("")
 def total(control: Here, _: Caller) -> list[EndpointTelemetry]:
-    """Return the sum over all replicas and all of their lives."""
+    """Return the sum over all replicas that are known, and all of their lives."""
     with control.database.read() as transaction:
         reports = telemetry.newest(transaction)
     return merge(found.endpoints for found in reports)

@@ -41,25 +41,24 @@ def record(transaction: Transaction, decision: Decision) -> int:
     return row.id
 
 
-def listed(
-    transaction: Transaction, endpoint: str | None = None, kind: str | None = None, limit: int = 100
-) -> list[DecisionRecord]:
-    """Return the last decisions, newest first."""
-    query = select(DecisionRow)
-    if endpoint is not None:
-        query = query.where(DecisionRow.endpoint == endpoint)
-    if kind is not None:
-        query = query.where(DecisionRow.kind == kind)
-    return _newest(transaction, query, limit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which decisions: all that is given must hold."""
+
+    endpoint: str | None = None
+    kind: str | None = None
+    rollout: str | None = None
+    since_us: int | None = None
+    """At this time or later."""
+    until_us: int | None = None
+    """Before this time."""
+    before: int | None = None
+    """Older than the decision of this number."""
 
 
-def of_rollout(transaction: Transaction, name: str, limit: int = 100) -> list[DecisionRecord]:
-    """Return the last decisions on a rollout, newest first."""
-    query = select(DecisionRow).where(DecisionRow.subject == name, DecisionRow.kind.startswith("rollout."))
-    return _newest(transaction, query, limit)
-
-
-def _newest(transaction: Transaction, query: Select[DecisionRow], limit: int) -> list[DecisionRecord]:
+def listed(transaction: Transaction, wanted: Wanted | None = None, limit: int = 100) -> list[DecisionRecord]:
+    """Return the last decisions, newest first. What is written meanwhile does not move what comes before a number."""
+    query = _query(wanted or Wanted())
     return [
         DecisionRecord(
             id=row.id,
@@ -73,3 +72,20 @@ def _newest(transaction: Transaction, query: Select[DecisionRow], limit: int) ->
         )
         for row in transaction.session.scalars(query.order_by(DecisionRow.id.desc()).limit(limit))
     ]
+
+
+def _query(wanted: Wanted) -> Select[DecisionRow]:
+    query = select(DecisionRow)
+    if wanted.endpoint is not None:
+        query = query.where(DecisionRow.endpoint == wanted.endpoint)
+    if wanted.kind is not None:
+        query = query.where(DecisionRow.kind == wanted.kind)
+    if wanted.rollout is not None:
+        query = query.where(DecisionRow.subject == wanted.rollout, DecisionRow.kind.startswith("rollout."))
+    if wanted.since_us is not None:
+        query = query.where(DecisionRow.at_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        query = query.where(DecisionRow.at_us < wanted.until_us)
+    if wanted.before is not None:
+        query = query.where(DecisionRow.id < wanted.before)
+    return query

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fairlead.schema.control import ReplicaRecord
 from fairlead.schema.telemetry import Telemetry
 from fairlead.store.state.database import Transaction
-from fairlead.store.state.models import ReplicaRow
+from fairlead.store.state.models import ReplicaRow, TelemetryRow
 
 
 def seen(transaction: Transaction, report: Telemetry) -> None:
@@ -64,3 +64,13 @@ def living(transaction: Transaction, stale_after_us: int) -> int:
     oldest = transaction.now_us - stale_after_us
     query = select(func.count()).select_from(ReplicaRow).where(ReplicaRow.last_seen_us >= oldest)
     return transaction.session.scalar(query) or 0
+
+
+def forget(transaction: Transaction, silent_us: int) -> None:
+    """Remove those that are silent for `silent_us`, and noticed to be, unless what they counted is kept."""
+    counted = exists().where(TelemetryRow.replica == ReplicaRow.replica)
+    transaction.session.execute(
+        delete(ReplicaRow).where(
+            ReplicaRow.last_seen_us < transaction.now_us - silent_us, ReplicaRow.stale_us.is_not(None), ~counted
+        )
+    )

@@ -44,6 +44,11 @@ def active(transaction: Transaction, endpoint: str) -> str | None:
     return transaction.session.scalar(select(RolloutRow.name).where(RolloutRow.endpoint == endpoint, RolloutRow.active))
 
 
+def busy(transaction: Transaction) -> set[str]:
+    """Return the endpoints on which a rollout is active."""
+    return set(transaction.session.scalars(select(RolloutRow.endpoint).where(RolloutRow.active)))
+
+
 def routings(transaction: Transaction) -> dict[str, Routing]:
     """Return what the active rollouts want of the data plane, by endpoint."""
     found = {stored.rollout.spec.endpoint: stored.state.routing for stored in listed(transaction, active_only=True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from fairlead.schema.snapshot import Snapshot
 from fairlead.store.state.database import Transaction
@@ -39,3 +39,9 @@ def get(transaction: Transaction, number: int) -> Snapshot | None:
     """Return the snapshot of that generation, or None."""
     row = transaction.session.get(SnapshotRow, number)
     return None if row is None else Snapshot.model_validate(row.document)
+
+
+def forget(transaction: Transaction, keep: int) -> None:
+    """Remove all but the newest `keep`; what led to each stays in the record of decisions."""
+    oldest = generation(transaction) - keep
+    transaction.session.execute(delete(SnapshotRow).where(SnapshotRow.generation <= oldest))

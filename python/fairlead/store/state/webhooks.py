@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from fairlead.schema.control import DeliveryRecord, DeliveryState, WebhookRecord, WebhookRequest
 from fairlead.store.state.database import Transaction
@@ -125,6 +125,15 @@ def deliveries(transaction: Transaction, number: int, limit: int = 100) -> list[
         )
         for row in transaction.session.scalars(query)
     ]
+
+
+def forget(transaction: Transaction, age_us: int) -> None:
+    """Remove deliveries older than `age_us` of which nothing more will come."""
+    transaction.session.execute(
+        delete(OutboxRow).where(
+            OutboxRow.state != DeliveryState.PENDING.value, OutboxRow.created_us < transaction.now_us - age_us
+        )
+    )
 
 
 def _record(row: WebhookRow) -> WebhookRecord:
