@@ -74,8 +74,6 @@ def bets_on(stream: Stream, terms: Terms) -> Bets:
     """The bets on `stream`."""
     known = stream.reference.sum(axis=1) > 0
     found = [*_on_cells(stream, terms), *_on_shapes(stream, terms)]
-    if not found:  # nothing that the limits leave room for
-        return Bets((), np.zeros((stream.seasons, len(stream.cells), 0)), np.zeros(0))
     bets, factors = zip(*found, strict=True)
     log_factor = np.where(known[:, None, None], np.stack(factors, axis=-1), 0.0)
     return Bets(tuple(bets), log_factor, np.log(_stakes(tuple(bets))))

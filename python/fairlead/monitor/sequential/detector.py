@@ -177,8 +177,6 @@ def evolved(log_r: Floats, rows: int, log_l: Floats, promise: Promise) -> Floats
 
 def _log_mean(log_r: Floats, log_weight: Floats) -> Floats:
     """The logarithm of the weighted mean of e^`log_r` over the last axis."""
-    if not log_r.shape[-1]:  # no bets: the reference is too small for any
-        return np.full(log_r.shape[:-1], NOTHING)
     most = log_r.max(axis=-1, keepdims=True)
     return np.asarray(np.log(np.exp(log_r - most) @ np.exp(log_weight)) + most[..., 0], dtype=np.float64)
 

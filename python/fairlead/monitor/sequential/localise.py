@@ -69,7 +69,7 @@ class Alarm:
     rows_ago: int
     """How many rows ago the change began: of the strongest part."""
     parts: tuple[Part, ...]
-    """Every stream with bets, strongest first."""
+    """Every stream, strongest first."""
 
     @property
     def named(self) -> tuple[Part, ...]:
@@ -86,11 +86,10 @@ def alarm(detector: Detector, state: State) -> Alarm:
     chosen = named(by_stream + stakes, float(np.log(detector.promise.requests)))
     parts = [
         _part(detector, state, i, bool(chosen[i]), float(np.exp(by_stream[i] + stakes[i] - whole)))
-        for i, bets in enumerate(detector.bets)
-        if bets.bets
+        for i in range(len(detector.streams))
     ]
     parts.sort(key=lambda part: -part.part)
-    return Alarm(whole, state.rows, parts[0].rows_ago if parts else 0, tuple(parts))
+    return Alarm(whole, state.rows, parts[0].rows_ago, tuple(parts))
 
 
 def named(log_staked: Floats, log_requests: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
