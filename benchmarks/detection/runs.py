@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +67,44 @@ class Length:
     """Rows after which a change counts as not found."""
 
 
-def delays(rng: np.random.Generator, detector: Detector, case: Case, length: Length) -> Floats:
+def threshold(
+    rng: np.random.Generator, detectors: Sequence[Detector], case: Case, length: Length, between: float
+) -> float:
+    """The evidence, as a logarithm, that calm traffic reaches once in `between` rows: measured, as the peers' settings
+    are, instead of promised. `length.runs` endpoints for each of the detectors.
+    """
+    most = [_most(rng, detector, case, length) for detector in detectors]
+    reached = np.concatenate(most, axis=1)  # (ticks, endpoints): the largest evidence so far
+    low, high = 0.0, float(reached.max())
+    for _ in range(40):
+        middle = (low + high) / 2
+        before = (reached < middle).sum(axis=0)
+        rows = (before + (before < len(reached))).sum() * length.tick
+        alarms = int((before < len(reached)).sum())
+        low, high = (middle, high) if rows / max(alarms, 1) < between else (low, middle)
+    return high
+
+
+def _most(rng: np.random.Generator, detector: Detector, case: Case, length: Length) -> Floats:
+    draw = even([usual(case.kind), *[usual("number")] * (case.streams - 1)], length.tick)
+    log_r = np.full((length.runs, len(detector.log_weight)), NOTHING)
+    path = np.empty((length.horizon // length.tick, length.runs))
+    for tick in range(len(path)):
+        rows, counts, _ = draw(rng, length.runs, tick)
+        log_r = evolved(log_r, rows, detector.log_likelihood(counts), detector.promise)
+        path[tick] = detector.log_evidence(log_r)
+    return np.maximum.accumulate(path, axis=0)
+
+
+def delays(
+    rng: np.random.Generator, detector: Detector, case: Case, length: Length, enough: float | None = None
+) -> Floats:
     """Rows from the change to the alarm, by run; infinity: none within the horizon. Each run begins at the change, with
     no evidence: the worst that can be. The case's stream comes first; numbers that do not change follow.
+
+    `enough` is the logarithm of the evidence that makes an alarm; None: the promise's.
     """
+    enough = float(np.log(detector.promise.requests)) if enough is None else enough
     log_r = np.full((length.runs, len(detector.log_weight)), NOTHING)
     found = np.full(length.runs, np.inf)
     active = np.arange(length.runs)
@@ -78,7 +112,7 @@ def delays(rng: np.random.Generator, detector: Detector, case: Case, length: Len
         shares = [case.at(row + length.tick // 2), *[usual("number")] * (case.streams - 1)]
         counts = np.concatenate([rng.multinomial(length.tick, s, len(active)) for s in shares], axis=1)
         log_r = evolved(log_r, length.tick, detector.log_likelihood(counts), detector.promise)
-        alarmed = detector.log_evidence(log_r) >= np.log(detector.promise.requests)
+        alarmed = detector.log_evidence(log_r) >= enough
         found[active[alarmed]] = row + length.tick
         active, log_r = active[~alarmed], log_r[~alarmed]
         if not active.size:

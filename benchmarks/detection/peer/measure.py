@@ -23,7 +23,7 @@ CLEAN = 5_000
 WINDOW = 30
 """KSWIN's, of recent values."""
 GRIDS: dict[str, list[float]] = {
-    "ADWIN": np.geomspace(0.6, 1e-4, 24).tolist(),
+    "ADWIN": np.geomspace(0.99, 1e-4, 28).tolist(),
     "Page-Hinkley": np.geomspace(0.5, 2_000, 64).tolist(),
     "KSWIN": np.geomspace(0.05, 1e-9, 60).tolist(),
 }
