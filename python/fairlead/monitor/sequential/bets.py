@@ -20,9 +20,9 @@ from fairlead.monitor.sequential.streams import Stream
 
 Kind = Literal["more", "fewer", "moved", "spread"]
 
-_MORE = (1.35, 2.0, 5.0, 25.0, 150.0)
+_MORE = (1.15, 1.35, 2.0, 5.0, 25.0, 150.0)
 """Odds ratios of a cell that has become more frequent."""
-_FEWER = (1 / 1.35, 1 / 3, 1 / 20)
+_FEWER = (1 / 1.15, 1 / 1.35, 1 / 3, 1 / 20)
 _MOVED = (-0.8, -0.3, -0.1, 0.1, 0.3, 0.8)
 """By how many standard deviations, if the reference were normal."""
 _SPREAD = (-0.5, -0.15, 0.15, 0.5)
