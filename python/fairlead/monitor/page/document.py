@@ -83,7 +83,7 @@ def _row(one: ColumnComparison, anchor: str) -> str:
     return (
         f'<tr><td class="name"><a href="#{anchor}">{escape(one.name)}</a>{_role(one)}</td><td>{WORDS[one.verdict]}</td>'
         f'<td>{_severity(one.severity)}</td><td class="number">{size}</td><td>{picture}</td>'
-        f"<td class="measure">{_first_measure(one)}</td><td>{messages}</td></tr>"
+        f'<td class="measure">{_first_measure(one)}</td><td>{messages}</td></tr>'
     )
 
 

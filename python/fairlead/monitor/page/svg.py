@@ -110,7 +110,7 @@ def _title(edges: Sequence[float], at: int, cells: int) -> str:
 
 def _bars(found: Distribution, title: str) -> str:
     top = max([*found.reference, *found.current]) or 1.0
-    room = WIDTH - LABEL - 70
+    room = WIDTH - LABEL - 110
     height = ROW * len(found.labels) + 4
     rows = []
     for at, (label, known, seen) in enumerate(zip(found.labels, found.reference, found.current, strict=True)):
