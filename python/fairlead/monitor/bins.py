@@ -14,6 +14,8 @@ from fairlead.monitor.distances import Floats
 
 BINS = 20
 """As the reference profile of a bundle has them."""
+FEWEST = 5
+"""Reference rows in a cell."""
 
 
 def reference_edges(reference: Floats, bins: int = BINS) -> Floats:
@@ -23,6 +25,7 @@ def reference_edges(reference: Floats, bins: int = BINS) -> Floats:
     cells: else a column that is mostly zero would have one cell, in which every change hides. So does every value
     where there are few.
     """
+    bins = max(2, min(bins, len(reference) // FEWEST))
     heavy = _heavy(reference, bins)
     rest = _without(reference, heavy)
     parts = max(2, bins - len(heavy))
@@ -31,13 +34,13 @@ def reference_edges(reference: Floats, bins: int = BINS) -> Floats:
 
 
 def _heavy(reference: Floats, bins: int) -> Floats:
-    """All values where there are at most `bins` different ones, else those with at least 1/bins of the rows."""
+    """All values where they are few and repeat, else those with at least 1/bins of the rows."""
     found: list[float] = []
     at = 0
-    while at < len(reference) and len(found) <= bins:
+    while at < len(reference) and len(found) <= BINS:
         found.append(float(reference[at]))
         at = int(np.searchsorted(reference, reference[at], "right"))
-    if len(found) <= bins:
+    if len(found) <= BINS and 2 * len(found) <= len(reference):
         return np.array(found)
     grid = np.linspace(0, len(reference) - 1, 4 * bins + 1).astype(np.int64)
     values, times = np.unique(reference[grid], return_counts=True)

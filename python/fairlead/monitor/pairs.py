@@ -13,6 +13,9 @@ from fairlead.monitor.samples import Apart, apart
 from fairlead.schema.comparison import ColumnKind, SideFacts
 from fairlead.store.columns import Categories, Column, Numbers, Unread
 
+LARGEST = 1e150
+"""Numbers beyond count as infinite: their squares would be."""
+
 
 @dataclass(frozen=True, slots=True)
 class NumberSide:
@@ -93,7 +96,7 @@ def _as_other(column: Column, other: Column) -> Column:
 
 
 def _number_side(column: Numbers) -> NumberSide:
-    finite = column.values[np.isfinite(column.values)]
+    finite = column.values[np.abs(column.values) <= LARGEST]
     finite = np.sort(finite) + 0.0  # -0.0 is 0
     missing = int(np.isnan(column.values).sum()) if len(finite) < len(column.values) else 0
     return NumberSide(column.type, column.values, finite, missing, len(column.values) - len(finite) - missing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +18,14 @@ TESTS = 4
 IDENTIFIER_SHARE = 0.5
 IDENTIFIER_ROWS = 20
 LONGEST_EXAMPLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """What the reference by definition has none of: how many of its rows stand for those to be expected; some."""
+
+    expected: int
+    examples: list[str]
 
 
 def findings(pair: Pair, caution: Caution) -> list[Finding]:
@@ -64,11 +73,12 @@ def share_changed(
     what: str,
     counted: tuple[list[int], list[int]],
     caution: Caution,
-    examples: list[str] | None = None,
+    new: New | None = None,
 ) -> Iterator[Finding]:
     """Yield a finding where a share (`counted`: how many, of how many rows, each of both sides) is shown to differ."""
     (known, seen), (n, m) = counted
-    effect = effect_of([n - known, known], [m - seen, seen], caution)
+    expected = known if new is None else new.expected
+    effect = effect_of([n - min(n, expected), expected], [m - seen, seen], caution)
     if effect is None or verdict_of(effect, caution) is not Verdict.DRIFTED:
         return
     yield Finding(
@@ -78,7 +88,7 @@ def share_changed(
         reference_share=known / n,
         current_share=seen / m,
         effect=effect,
-        examples=examples or [],
+        examples=[] if new is None else new.examples,
     )
 
 
@@ -109,7 +119,8 @@ def _of_numbers(pair: NumberPair, rows: list[int], caution: Caution) -> Iterator
     examples = [f"{value:g}" for value, there in ((seen[0], below), (seen[-1], above)) if there]
     what = f"the numbers lie outside {known[0]:g} to {known[-1]:g}"
     counted = (outside, [len(known), len(seen)])
-    yield from share_changed(FindingKind.OUT_OF_RANGE, what, counted, caution, examples)
+    # The next values lie beyond the smallest and the largest of n with a chance of 2 / (n + 1).
+    yield from share_changed(FindingKind.OUT_OF_RANGE, what, counted, caution, New(2, examples))
 
 
 def _of_categories(pair: CategoryPair, caution: Caution) -> Iterator[Finding]:
@@ -122,7 +133,9 @@ def _of_categories(pair: CategoryPair, caution: Caution) -> Iterator[Finding]:
     kinds = f"{len(new):,} categories" if len(new) > 1 else "a category"
     what = f"the values are of {kinds} that the reference has not"
     counted = ([0, int(seen[new].sum())], [int(known.sum()), int(seen.sum())])
-    yield from share_changed(FindingKind.UNSEEN_CATEGORIES, what, counted, caution, examples)
+    # As many are to be expected as the reference has labels that occur once (Good and Turing).
+    expected = int(np.count_nonzero(known == 1))
+    yield from share_changed(FindingKind.UNSEEN_CATEGORIES, what, counted, caution, New(expected, examples))
 
 
 def shortened(text: str) -> str:

@@ -26,8 +26,12 @@ TOLERANCE = 0.1
 """A shift of a tenth of a standard deviation is tolerated, where Evidently's default for large tables begins."""
 GRADES = ((0.1, Severity.SMALL), (math.sqrt(0.1), Severity.MODERATE), (0.5, Severity.LARGE))
 """From which size on: a shift of .316 is a PSI of .1, one of .5 one of .25: customary in credit scoring."""
-FEWEST = 5.0
+FEWEST = 20.0
 """Rows that a cell must lead one to expect in the smaller sample; what is rarer is pooled."""
+FEWEST_OF_ALL, CELLS_OF_FEW = 5.0, 4
+"""In small samples a quarter of the rows is enough, and at least 5."""
+EXCESS = 0.5
+"""4 var(sqrt X) and bias of a Poisson count X of mean u are 1 + .5 / u, within .01 from u = 10."""
 _STEPS = 60
 
 
@@ -71,35 +75,41 @@ def effect_of(reference: ArrayLike, current: ArrayLike, caution: Caution, *, ord
     n, m = float(known.sum()), float(seen.sum())
     if min(n, m) <= 0:
         return None
+    several = np.count_nonzero(known + seen) > 1
     known, seen = pooled(known, seen, ordered=ordered)
+    freedom = len(known) - 1
+    if not freedom:
+        return Effect(size=0.0, low=0.0, high=LARGEST_EFFECT if several else 0.0)
     harmonic = n * m / (n + m)
     statistic = 4.0 * harmonic * float(np.square(np.sqrt(known / n) - np.sqrt(seen / m)).sum())
-    freedom = len(known) - 1
+    statistic /= _excess(known, seen, harmonic)
     sure = NormalDist().inv_cdf(1.0 - caution.level)
-    low, high = (0.0, 0.0) if not freedom else (_noncentrality(statistic, freedom, z) for z in (sure, -sure))
+    low, high = (_noncentrality(statistic, freedom, z) for z in (sure, -sure))
     sizes = [size_of(min(1.0, one / (8.0 * harmonic))) for one in (max(0.0, statistic - freedom), low, high)]
     return Effect(size=sizes[0], low=min(sizes[0], sizes[1]), high=max(sizes[0], sizes[2]))
 
 
-def pooled(reference: Floats, current: Floats, *, ordered: bool) -> tuple[Floats, Floats]:
-    """Pool cells that are rare in the reference; cells that the reference never saw become one, the last.
+def _excess(known: Floats, seen: Floats, harmonic: float) -> float:
+    """By how much the statistic of equal distributions lies above its degrees of freedom, cells being finite."""
+    n, m = known.sum(), seen.sum()
+    share = (known + seen) / (n + m)
+    return 1.0 + float(np.mean(EXCESS * harmonic * (1 / n**2 + 1 / m**2) / share))
 
-    Which cells are pooled depends on the reference and on the sizes only, so that current rows cannot choose.
+
+def pooled(reference: Floats, current: Floats, *, ordered: bool) -> tuple[Floats, Floats]:
+    """Pool cells that are rare in both sides together: ordered ones with their neighbours, others with each other.
+
+    Which cells are pooled must not depend on one side alone: a cell chosen for being rare in the reference is, by
+    chance, less rare elsewhere. Given the sums of both sides, equal distributions share each sum out evenly.
     """
-    fewest = FEWEST * float(reference.sum()) / min(float(reference.sum()), float(current.sum()))
-    unseen = reference == 0
-    rare = ~unseen & (reference < fewest)
-    if ordered and rare.any():
-        groups = _neighbours(reference[~unseen], fewest)
-    else:
-        groups = np.cumsum(~rare[~unseen])
-        groups[rare[~unseen]] = 0
-    known, seen = (np.bincount(groups, one[~unseen]).astype(np.float64) for one in (reference, current))
-    there = known > 0
-    known, seen = known[there], seen[there]
-    if current[unseen].sum() > 0:
-        known, seen = np.append(known, 0.0), np.append(seen, current[unseen].sum())
-    return known, seen
+    both = reference + current
+    smaller = min(float(reference.sum()), float(current.sum()))
+    fewest = max(FEWEST_OF_ALL, min(FEWEST, smaller / CELLS_OF_FEW)) * float(both.sum()) / smaller
+    rare = both < fewest
+    groups = _neighbours(both, fewest) if ordered and rare.any() else np.where(rare, 0, np.cumsum(~rare))
+    known, seen = (np.bincount(groups, one).astype(np.float64) for one in (reference, current))
+    there = known + seen > 0
+    return known[there], seen[there]
 
 
 def _neighbours(counts: Floats, fewest: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

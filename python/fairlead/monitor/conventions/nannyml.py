@@ -12,7 +12,7 @@ from fairlead.monitor import distances
 from fairlead.monitor.bins import doane_edges, histogram
 from fairlead.monitor.conventions.judged import Judged, decided, measured
 from fairlead.monitor.distances import Floats, shares
-from fairlead.monitor.pairs import CategoryPair, NumberPair, NumberSide, Pair
+from fairlead.monitor.pairs import LARGEST, CategoryPair, NumberPair, NumberSide, Pair
 from fairlead.monitor.samples import apart
 from fairlead.schema.comparison import Measure
 
@@ -42,7 +42,7 @@ def parts_of(rows: Floats) -> list[Floats]:
 def _judge_numbers(pair: NumberPair) -> Judged:
     edges = doane_edges(pair.reference.values)
     known = histogram(pair.reference.values, edges)
-    parts = [np.sort(part[np.isfinite(part)]) for part in parts_of(pair.reference.given)]
+    parts = [np.sort(part[np.abs(part) <= LARGEST]) for part in parts_of(pair.reference.given)]
     values = [_jensen_shannon(*with_leftover(known, part, edges)) for part in parts if len(part)]
     p, q = with_leftover(known, pair.current.values, edges)
     others = [measured("hellinger", distances.hellinger(p, q)), *_fine(pair.reference, pair.current)]
