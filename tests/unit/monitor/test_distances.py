@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -65,7 +66,9 @@ def test_the_distance_is_the_root_of_the_divergence_and_both_are_bounded() -> No
 
 
 @given(pairs(), st.randoms(use_true_random=False))
-def test_distances_are_symmetric_bounded_and_blind_to_the_order_of_cells(both: tuple[Floats, Floats], random) -> None:
+def test_distances_are_symmetric_bounded_and_blind_to_the_order_of_cells(
+    both: tuple[Floats, Floats], random: Random
+) -> None:
     p, q = map(shares, both)
     order = list(range(len(p)))
     random.shuffle(order)

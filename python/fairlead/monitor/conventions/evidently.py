@@ -92,7 +92,7 @@ def _distances(pair: Pair, reference: Floats, current: Floats) -> list[Measure]:
     found = [
         measured("js_distance_base_e", distances.jensen_shannon_distance(p, q, np.e)),
         measured("psi", distances.psi(*full)),
-        measured("kullback_leibler", distances.kullback_leibler(*full)),
+        measured("kullback_leibler", distances.kullback_leibler(*map(shares, full))),
         measured("hellinger", _hellinger(pair)),
     ]
     if isinstance(pair, NumberPair) and pair.apart is not None:
