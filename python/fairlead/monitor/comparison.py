@@ -40,7 +40,7 @@ def compare(
     reference: Frame,
     current: Frame,
     question: Question = Question(),  # noqa: B008 - frozen
-    each: Callable[[Callable[[str], Any], Iterable[str]], Iterable[Any]] = map,
+    each: Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]] = map,
 ) -> Comparison:
     """Return what differs. `each` maps over columns, and may do so side by side.
 
@@ -48,12 +48,11 @@ def compare(
     """
     names = [*reference.columns, *(name for name in current.columns if name not in reference.columns)]
     _check(question, names)
-    caution = Caution(question.level / (quality.TESTS * len(names) + 1), question.tolerance)
+    effects = quality.TESTS * len(names) + 1 + performance.MOST_METRICS
+    caution = Caution(question.level / effects, question.tolerance)
     columns = list(each(partial(_column, reference, current, question, caution), names))
     columns.sort(key=_worst_first)
-    rows = [
-        TableFacts(name=one.name, rows=one.rows, duplicates=quality.duplicates(one)) for one in (reference, current)
-    ]
+    rows: list[TableFacts] = list(each(_facts, (reference, current)))
     repeated = ([one.duplicates for one in rows], [one.rows for one in rows])
     findings = list(quality.share_changed(FindingKind.DUPLICATES, "the rows are duplicates", repeated, caution))
     performed, reason = performance.compare(reference, current, question, caution.level)
@@ -73,6 +72,10 @@ def compare(
         severity=_worst([*(one.severity for one in columns), *(one.severity for one in findings), *_of(performed)]),
         drifted_share=len(drifted) / len(judged) if judged else 0.0,
     )
+
+
+def _facts(frame: Frame) -> TableFacts:
+    return TableFacts(name=frame.name, rows=frame.rows, duplicates=quality.duplicates(frame))
 
 
 def _check(question: Question, names: list[str]) -> None:

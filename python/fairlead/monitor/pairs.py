@@ -97,7 +97,8 @@ def _as_other(column: Column, other: Column) -> Column:
 
 def _number_side(column: Numbers) -> NumberSide:
     finite = column.values[np.abs(column.values) <= LARGEST]
-    finite = np.sort(finite) + 0.0  # -0.0 is 0
+    finite.sort()
+    finite += 0.0  # -0.0 is 0
     missing = int(np.isnan(column.values).sum()) if len(finite) < len(column.values) else 0
     return NumberSide(column.type, column.values, finite, missing, len(column.values) - len(finite) - missing)
 

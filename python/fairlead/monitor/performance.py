@@ -20,6 +20,7 @@ SHARE_GRADES = (0.01, 0.03, 0.05)
 LOSS_GRADES = (0.05, 0.1, 0.25)
 """The same for a loss that grew (Brier, log loss, MAE, RMSE), relative to the reference."""
 MOST_CLASSES = 50
+MOST_METRICS = 6
 TRUE = ("true", "1", "1.0", "yes")
 Task = Literal["binary", "multiclass", "regression"]
 Texts = np.ndarray[tuple[int], np.dtype[np.str_]]

@@ -33,12 +33,15 @@ def apart(reference: Floats, current: Floats) -> Apart:
     values = np.concatenate([reference, current])
     order = np.argsort(values, kind="stable")  # two runs that are in order: a merge
     values = values[order]
-    seen = np.cumsum(order < len(reference))
-    gap = np.abs(seen / len(reference) - (np.arange(1, len(values) + 1) - seen) / len(current))
+    # F - G after k of the merged rows, s of them the reference's: s/n - (k - s)/m. In place: these arrays are large.
+    gap = np.cumsum(order < len(reference), dtype=np.float64)
+    gap *= 1 / len(reference) + 1 / len(current)
+    gap -= np.arange(1, len(values) + 1) / len(current)
+    gap = np.abs(gap, out=gap)
     steps = np.diff(values)
     # Between equal values the distribution functions are not defined; after the last both are 1.
     rises = steps > 0
-    ks = float(np.max(gap[:-1], where=rises, initial=0.0))
+    ks = float((gap[:-1] * rises).max(initial=0.0))
     low, high, spread = trimmed(reference)
     first, last = np.searchsorted(values, [low, high])
     distinct = int(np.count_nonzero(rises)) + 1
