@@ -29,7 +29,7 @@ class Estimate:
 
 def margin(first: Estimate, second: Estimate, level: float) -> float:
     """Half the width of the interval of the difference; each end holds at `level`."""
-    return NormalDist().inv_cdf(1.0 - level) * math.sqrt(first.variance + second.variance)
+    return -NormalDist().inv_cdf(level) * math.sqrt(first.variance + second.variance)
 
 
 def scores(truth: Booleans, score: Floats, cut: float) -> Mapping[str, Estimate]:

@@ -83,7 +83,7 @@ def effect_of(reference: ArrayLike, current: ArrayLike, caution: Caution, *, ord
     harmonic = n * m / (n + m)
     statistic = 4.0 * harmonic * float(np.square(np.sqrt(known / n) - np.sqrt(seen / m)).sum())
     statistic /= _excess(known, seen, harmonic)
-    sure = NormalDist().inv_cdf(1.0 - caution.level)
+    sure = -NormalDist().inv_cdf(caution.level)
     low, high = (_noncentrality(statistic, freedom, z) for z in (sure, -sure))
     sizes = [size_of(min(1.0, one / (8.0 * harmonic))) for one in (max(0.0, statistic - freedom), low, high)]
     return Effect(size=sizes[0], low=min(sizes[0], sizes[1]), high=max(sizes[0], sizes[2]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +54,3 @@ class Frame:
     name: str
     rows: int
     columns: Mapping[str, Column]
-
-
-def missing_in(column: Column) -> NDArray[np.bool_] | None:
-    """Return where the column has no value; None where its rows were not read."""
-    if isinstance(column, Numbers):
-        found: Any = np.isnan(column.values)
-        return np.asarray(found, dtype=np.bool_)
-    return column.codes < 0 if isinstance(column, Categories) else None

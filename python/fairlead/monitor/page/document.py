@@ -117,7 +117,7 @@ def _card(one: ColumnComparison, anchor: str) -> str:
         effect = f"<span>shift {svg.size_words(one.effect)} sd</span>{svg.effect(one.effect)}"
     chart = "" if one.distribution is None else svg.distribution(one.distribution, one.name)
     facts = "" if one.reference is None or one.current is None else _facts(one.reference, one.current)
-    measures = "".join(f"<span>{escape(each.name)} <b>{_value(each.value)}</b></span>" for each in one.measures)
+    measures = " ".join(f"<span>{escape(each.name)} <b>{_value(each.value)}</b></span>" for each in one.measures)
     measured = f'<p class="measures">{measures}</p>' if measures else ""
     return (
         f'<article id="{anchor}"><header><h3>{escape(one.name)}{_role(one)}</h3><span>{WORDS[one.verdict]}</span>'
