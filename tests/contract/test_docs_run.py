@@ -22,6 +22,7 @@ BLOCKS_THAT_RUN = {
     "docs/guides/pack.md": 3,
     "docs/guides/serve.md": 4,
     "docs/guides/log.md": 3,
+    "docs/guides/monitor.md": 3,
     "docs/guides/control.md": 4,
     "docs/guides/rollouts.md": 4,
 }

@@ -42,6 +42,8 @@ PURE = {
     "typing",
 }
 """What `fairlead.rollout` may import: nothing here reads a clock, a file or a source of chance."""
+PURE_WITH_TEXT = PURE | {"html", "statistics"}
+"""`fairlead.monitor` too; it also makes a page, and takes quantiles of the normal from the standard library."""
 
 
 def imported(path: Path) -> set[str]:
@@ -55,4 +57,11 @@ def test_rollouts_are_decided_without_clock_files_or_chance() -> None:
     modules = list((PACKAGE / "rollout").rglob("*.py"))
     assert len(modules) > 15
     assert set().union(*map(imported, modules)) <= PURE
+    assert not [path.name for path in modules if "np.random" in path.read_text()]
+
+
+def test_tables_are_compared_without_clock_files_or_chance() -> None:
+    modules = list((PACKAGE / "monitor").rglob("*.py"))
+    assert len(modules) > 15
+    assert set().union(*map(imported, modules)) <= PURE_WITH_TEXT
     assert not [path.name for path in modules if "np.random" in path.read_text()]

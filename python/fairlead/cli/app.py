@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "fairlead.cli.verify:verify",
     "serve": "fairlead.cli.serve:serve",
     "log": "fairlead.cli.log:app",
+    "monitor": "fairlead.cli.monitor:app",
     "up": "fairlead.cli.up:up",
     "registry": "fairlead.cli.registry:app",
     "apply": "fairlead.cli.apply:apply",

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlead.schema.base import Document
 from fairlead.schema.bundle import Checks, Environment, Lineage, Manifest
+from fairlead.schema.comparison import Comparison
 from fairlead.schema.control import (
     DeliveryRecord,
     Health,
@@ -51,6 +52,7 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "bundle_diff": BundleDiff,
     "bundle_view": BundleView,
     "checks": Checks,
+    "comparison": Comparison,
     "decision_record": DecisionRecord,
     "delivery_record": DeliveryRecord,
     "endpoint_record": EndpointRecord,
