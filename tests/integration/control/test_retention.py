@@ -27,6 +27,8 @@ from fairlead.store.state import (
 )
 from fairlead.store.state.decisions import Decision
 from tests.serverkit.rollouts import begun, rollout
+from tests.serverkit.state import StartControl
+from tests.serverkit.waiting import until
 
 SECOND = 1_000_000
 
@@ -196,3 +198,17 @@ def test_only_the_leader_removes_anything(database: Database, monkeypatch: pytes
         assert leases.acquire(transaction, "leader", "another", 60.0) is not None
     assert lost is not None
     asyncio.run(Pruner(database).prune(lost))
+
+
+@pytest.mark.timeout(90)
+def test_the_leader_does_it_by_itself(database: Database, database_url: str, start_control: StartControl) -> None:
+    with database.change() as transaction:
+        for _ in range(KEPT_SNAPSHOTS + 1):
+            snapshots.publish(transaction, Snapshot(), "me")
+
+    def gone() -> bool:
+        with database.read() as transaction:
+            return snapshots.get(transaction, 1) is None
+
+    start_control(database_url=database_url)
+    until(gone, "the oldest snapshot is gone", seconds=20)

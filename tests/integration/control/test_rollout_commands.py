@@ -31,8 +31,8 @@ def staged(control: ControlPlane, folder: Path, key: str | None = None) -> None:
         client.put("/endpoints/fraud/roles/champion", {"sha256": digests[0]})
 
 
-def body(*steps: dict[str, Any]) -> Any:
-    return rollout(*steps).model_dump(mode="json")
+def body(*steps: dict[str, Any], **spec: Any) -> Any:
+    return rollout(*steps, **spec).model_dump(mode="json")
 
 
 @pytest.mark.timeout(120)
@@ -115,3 +115,11 @@ def test_rights(start_control: StartControl, tmp_path: Path) -> None:
     assert events[-1]["actor"] == "operator"
     told = {event["evidence"]["decision"]["reason"] for event in events}
     assert {"started", "approved: seen", "paused", "resumed", "aborted"} <= told
+    # What holds a rollout is overruled by one who may make champions.
+    done("operator", lambda client: client.put("/rollouts", body(*GATED, maxDuration="1s")))
+    until(
+        lambda: done("viewer", lambda client: client.get("/rollouts/fraud-2"))["state"]["phase"] == "held", "it holds"
+    )
+    refused("operator", lambda client: client.post("/rollouts/fraud-2/resume", {}))
+    view = done("approver", lambda client: client.post("/rollouts/fraud-2/resume", {}))
+    assert view["state"]["overruled"] == ["maxDuration"]

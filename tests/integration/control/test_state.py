@@ -285,6 +285,14 @@ def test_a_lease_has_one_holder_and_its_terms_count_the_holders(database: Databa
     assert acquire("a").holder == "a"
 
 
+def test_a_lease_that_has_run_out_is_not_held_though_nobody_has_taken_it(database: Database) -> None:
+    with database.write() as transaction:
+        lease = leases.acquire(transaction, "leader", "a", -1.0)
+        assert lease is not None
+        assert not leases.still_held(transaction, lease)
+        assert leases.holder(transaction, "leader") is None
+
+
 def test_of_many_who_want_a_lease_one_gets_it(database: Database) -> None:
     def acquire(number: int) -> bool:
         with database.write() as transaction:

@@ -250,6 +250,17 @@ def test_a_cohort_is_sized_by_the_units_that_are_known() -> None:
     assert decide(document, state, evidence(known_units=41_000), at(5))[0].routing == state.routing
 
 
+def test_a_cohort_keeps_its_size_while_reports_are_missing() -> None:
+    document = rollout({"setCohort": {"maxUnits": 1_000}}, {"pause": {"duration": "1m"}})
+    silent = {"replicas_reporting": 1}
+    state = begun(document)
+    unsized, decision = decide(document, state, evidence(known_units=20_000, **silent), at(1))
+    assert (unsized, decision.verdict) == (state, Verdict.ERROR)
+    sized, _ = decide(document, state, evidence(known_units=20_000), at(2))
+    assert decide(document, sized, evidence(known_units=40_000, **silent), at(3))[0] == sized
+    assert decide(document, sized, evidence(known_units=40_000), at(3))[0] != sized
+
+
 def test_a_cohort_leaves_a_control() -> None:
     document = rollout({"setCohort": {"maxUnits": 1_000}})
     state, _ = decide(document, begun(document), evidence(known_units=700), at(1))

@@ -244,8 +244,23 @@ def test_a_regression_is_found_and_a_good_challenger_is_shown_safe(labels: dict[
         assert crossed(one, state, World(shares=(0.25, 0.5), rate=0.2), seed) == (False, True)
 
 
-def test_a_ramp_is_no_alarm_though_pooling_its_units_would_be_one() -> None:
-    """The challenger's units are younger, and labels come early in a unit's life."""
+def of_any_age(exposed: Exposed, outcomes: Told) -> float:
+    """Evidence of harm if each bad outcome is compared with everybody exposed and without one, however long ago."""
+    unit = outcomes.units(exposed)
+    bad = (exposed.decision[unit] == 1) & (outcomes.label == 0)
+    came, whose = outcomes.received_us[bad], exposed.challenger[unit[bad]]
+    at_risk = [
+        np.searchsorted(np.sort(exposed.at_us[exposed.challenger == arm]), came)
+        - np.concatenate([[0], np.cumsum(whose == arm)[:-1]])
+        for arm in (True, False)
+    ]
+    both = (at_risk[0] > 0) & (at_risk[1] > 0)
+    share = at_risk[0][both] / (at_risk[0] + at_risk[1])[both]
+    return float(RatioTest(Side.HARM, 1.0).log_e(share, whose[both], np.ones(int(both.sum()))))
+
+
+def test_a_ramp_is_no_alarm_though_comparing_units_of_any_age_would_be_one() -> None:
+    """The challenger's units are younger, and bad outcomes come early in a unit's life."""
     document = outcome_rollout()
     state = ramped(document, (0.05, 0.25, 0.5))
     [one] = document.spec.guardrails
@@ -255,9 +270,7 @@ def test_a_ramp_is_no_alarm_though_pooling_its_units_would_be_one() -> None:
     units, known = seen_by(exposed, now), until(outcomes, received, now)
     found = counts_of(one, state, (units, known, known.units(units)), now)
     assert (outcomes_shown(one, found).harm or 0.0) < np.log(20)
-    # All events against the share of the units that the first steps had.
-    pooled = Epoch(0.15, found.challenger.bad, found.challenger.bad + found.champion.bad)
-    assert RatioTest(Side.HARM, 1.0).log_e_of([pooled]) > np.log(20)
+    assert of_any_age(units, known) > np.log(20)
 
 
 COST: dict[str, Any] = {
