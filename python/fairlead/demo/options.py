@@ -22,11 +22,37 @@ class Pace:
     """Time of each stretch at full speed."""
     rush_rows: int
     """Most different rows of each stretch at full speed; they are sent again when they run out."""
+    stream_rate: float
+    """Requests a second while versions are rolled out."""
+    stream_units: int
+    """Different units among them."""
+    cohort: int
+    """Units that the first of a canary's shares is cut for: fewer than 5 % of them."""
     connections: int = 16
 
 
-FULL = Pace(cards=20_000, trees=200, steady_rate=500.0, steady_seconds=10.0, rush_seconds=6.0, rush_rows=80_000)
-FAST = Pace(cards=3_000, trees=60, steady_rate=200.0, steady_seconds=3.0, rush_seconds=2.0, rush_rows=10_000)
+FULL = Pace(
+    cards=20_000,
+    trees=200,
+    steady_rate=500.0,
+    steady_seconds=10.0,
+    rush_seconds=6.0,
+    rush_rows=80_000,
+    stream_rate=4_000.0,
+    stream_units=24_000,
+    cohort=1_000,
+)
+FAST = Pace(
+    cards=3_000,
+    trees=60,
+    steady_rate=200.0,
+    steady_seconds=3.0,
+    rush_seconds=2.0,
+    rush_rows=10_000,
+    stream_rate=1_500.0,
+    stream_units=6_000,
+    cohort=250,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +112,11 @@ class Workplace:
         return self.root / "log"
 
     @property
+    def planes(self) -> Path:
+        """State, bundles and log of both planes."""
+        return self.root / "planes"
+
+    @property
     def summary(self) -> Path:
         """The summary as JSON."""
         return self.root / "summary.json"
@@ -100,7 +131,7 @@ def claim(root: Path) -> Workplace:
 
 def clear(place: Workplace) -> None:
     """Make the folders, empty of an earlier demo."""
-    for folder in (place.prototype, place.bundles, place.traffic, place.log):
+    for folder in (place.prototype, place.bundles, place.traffic, place.log, place.planes):
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)

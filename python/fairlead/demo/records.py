@@ -19,13 +19,18 @@ def write_bodies(path: Path, bodies: Iterable[str]) -> None:
         file.writelines(f"{body}\n" for body in bodies)
 
 
-def bodies(material: Material, rows: NDArray[np.int64]) -> list[str]:
-    """A request of one record for each of `rows`: missing as null, numbers as short as they can be written."""
+def bodies(material: Material, rows: NDArray[np.int64], unit: tuple[str, NDArray[Any]] | None = None) -> list[str]:
+    """A request of one record for each of `rows`: missing as null, numbers as short as they can be written.
+
+    `unit`: name and values of the column that says whose row it is; None: the material's own.
+    """
     names = [str(name) for name in material.features.columns]
     columns = [tokens(material.features[name].to_numpy()[rows]) for name in names]
-    if material.unit is not None:
-        names.append(material.unit[0])
-        columns.append(tokens(material.unit[1][rows]))
+    if unit is None and material.unit is not None:
+        unit = (material.unit[0], material.unit[1][rows])
+    if unit is not None:
+        names.append(unit[0])
+        columns.append(tokens(unit[1]))
     keys = [json.dumps(name) + ":" for name in names]
     return [
         '{"records":[{' + ",".join(key + token for key, token in zip(keys, row, strict=True)) + "}]}"

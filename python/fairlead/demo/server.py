@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fairlead.demo.processes import spawn, stop, tail
+from fairlead.demo.processes import first_document, spawn, stop, tail
 from fairlead.errors import FairleadError
 
 READY_SECONDS = 30.0
@@ -79,26 +77,5 @@ def serving(plan: ServePlan) -> Iterator[RunningServer]:
 
 def _wait_until_ready(process: subprocess.Popen[str], plan: ServePlan) -> RunningServer:
     """Read the address that the server writes once it answers."""
-    said: list[dict[str, object]] = []
-    reader = threading.Thread(target=_read_address, args=(process, said), daemon=True)
-    reader.start()
-    reader.join(READY_SECONDS)
-    if not said:
-        why = f"exit code {process.poll()}" if process.poll() is not None else f"not ready after {READY_SECONDS:.0f} s"
-        raise FairleadError(f"the server did not start ({why}): {tail(plan.stderr)}")
-    seconds = said[0]["seconds"]
-    assert isinstance(seconds, float | int)
-    return RunningServer(str(said[0]["url"]), str(said[0]["admin_url"]), float(seconds), process, plan)
-
-
-def _read_address(process: subprocess.Popen[str], said: list[dict[str, object]]) -> None:
-    assert process.stdout is not None
-    text = ""
-    for line in process.stdout:
-        text += line
-        try:
-            said.append(json.loads(text))
-        except json.JSONDecodeError:
-            continue
-        return
-    process.wait()
+    said = first_document(process, plan.stderr, "the server", READY_SECONDS)
+    return RunningServer(str(said["url"]), str(said["admin_url"]), float(said["seconds"]), process, plan)

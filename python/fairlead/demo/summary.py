@@ -9,6 +9,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairlead.demo.account import Agreement, Decisions, LogCheck, Reading, Speed
+from fairlead.demo.delivered import commands as delivered_commands
+from fairlead.demo.delivered import document as delivered_document
+from fairlead.demo.delivered import lines as delivered_lines
+from fairlead.demo.delivery import Delivered
 from fairlead.demo.material import Material
 from fairlead.demo.options import Workplace
 from fairlead.demo.prototype import Prototype, Quality
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fairlead.bundle import PackResult
+
+
+UNITLESS = "left out, as they share units out and no column of the data says whose row it is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +38,25 @@ class Outcome:
     speeds: list[Speed]
     reading: Reading
     log: LogCheck
+    delivered: Delivered | None
+    """None where no column says whose row it is."""
     example: str
     """Body of one request."""
     place: Workplace
     seconds: float
 
     @property
-    def kept(self) -> bool:
-        """Whether the server goes on."""
-        return self.server.plan.keep
+    def kept(self) -> int | None:
+        """Process of the server, or of both planes, that goes on."""
+        if self.delivered is not None and self.delivered.planes.plan.keep:
+            return self.delivered.planes.process.pid
+        return self.server.process.pid if self.server.plan.keep else None
 
     def curl(self) -> str:
         """A command that asks the endpoint about one record."""
-        url = f"{self.server.url}/v1/endpoints/{self.material.endpoint}:predict"
+        planes = None if self.delivered is None else self.delivered.planes
+        base = planes.data_url if planes is not None and planes.plan.keep else self.server.url
+        url = f"{base}/v1/endpoints/{self.material.endpoint}:predict"
         return f"curl -s {url} -d {shlex.quote(self.example)}"
 
     def serve_again(self) -> str:
@@ -86,7 +99,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
             "url": outcome.server.url,
             "ready_seconds": outcome.server.ready_seconds,
             "pid": outcome.server.process.pid,
-            "kept": outcome.kept,
+            "kept": outcome.server.plan.keep,
         },
         "speed": [_finite(asdict(speed)) for speed in outcome.speeds],
         "refusals": outcome.reading.refusals,
@@ -102,6 +115,7 @@ def document(outcome: Outcome) -> dict[str, Any]:
             "duplicate_ids": outcome.reading.duplicates,
             "complete": outcome.log.complete,
         },
+        "delivery": None if outcome.delivered is None else delivered_document(outcome.delivered),
         "curl": outcome.curl(),
         "seconds": outcome.seconds,
     }
@@ -131,13 +145,15 @@ def show(outcome: Outcome, console: Console) -> None:
 
 
 def _commands(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    if outcome.kept:
-        yield f"The server goes on as process {outcome.server.process.pid}. Ask it:", outcome.curl()
-        yield "Stop it:", f"kill {outcome.server.process.pid}"
+    if outcome.kept is not None:
+        yield f"The endpoint goes on as process {outcome.kept}. Ask it:", outcome.curl()
+        yield "Stop it:", f"kill {outcome.kept}"
     else:
         yield "Serve it again:", outcome.serve_again()
         yield "and ask it:", outcome.curl()
     yield "Look into the log:", outcome.query()
+    if outcome.delivered is not None:
+        yield from delivered_commands(outcome.delivered)
 
 
 def lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -166,6 +182,10 @@ def lines(outcome: Outcome) -> Iterator[tuple[str, str]]:
     verdict = "every answer, once" if log.complete else f"{log.missing:,} MISSING, {log.extra:,} that nobody received"
     yield "prediction log", f"{log.rows:,} rows for {len(outcome.reading.ids):,} answers: {verdict}"
     yield "", f"in {outcome.place.log}"
+    if outcome.delivered is None:
+        yield "rollouts", UNITLESS
+    else:
+        yield from delivered_lines(outcome.delivered)
     for remark in (*material.remarks, *material.columns):
         yield "note", remark
     yield "time", f"{outcome.seconds:.0f} s"

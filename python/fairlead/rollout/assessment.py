@@ -12,7 +12,7 @@ from math import exp, log
 
 import numpy as np
 
-from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, shift_log_e
+from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, share_log_ratio, shift_log_e
 from fairlead.rollout.evidence.quantile import Histogram, QuantileTest
 from fairlead.rollout.evidence.ramp import Epoch, RatioTest, Side
 from fairlead.rollout.evidence.shares import mismatch_log_e
@@ -185,7 +185,9 @@ def _distribution(guardrail: Guardrail, compared: Sequence[Compared]) -> Shown:
         return Shown(0.0, 0.0)
     mine = np.array([[one.units(n) for n in _padded(one.counted.challenger.scores, SCORE_BINS)] for one in compared])
     theirs = np.array([[one.units(n) for n in _padded(one.counted.champion.scores, SCORE_BINS)] for one in compared])
-    harm = float(shift_log_e([one.share for one in compared], mine, mine + theirs))
+    shares, both = [one.share for one in compared], mine + theirs
+    # A unit is counted when it is answered: a slow challenger lags behind its share, in all bins alike.
+    harm = float(shift_log_e(shares, mine, both) - share_log_ratio(shares, mine, both))
     safe = 0.0
     if guardrail.margin is not None and guardrail.margin.abs:
         # The newest epoch only, as distributions may drift between epochs; its level pays for those before it.

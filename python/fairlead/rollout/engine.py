@@ -28,7 +28,7 @@ from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Action, Evidence, Phase, RolloutDecision, RolloutState
 
-RULES = "1"
+RULES = "2"
 """Changes with anything here, or in the evidence, that could decide another way."""
 _SLACK = 1.1
 """How far a cohort may outgrow its size before its share is cut: the sketches are right within some percent."""

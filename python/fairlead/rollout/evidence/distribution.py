@@ -79,6 +79,23 @@ def shift_log_e(share: ArrayLike, challenger: ArrayLike, both: ArrayLike, refere
     return np.asarray(special.logsumexp(parts, axis=-1, b=_STAKES), dtype=np.float64)
 
 
+def share_log_ratio(share: ArrayLike, challenger: ArrayLike, both: ArrayLike) -> Floats:
+    """How much likelier the arms of all units are at the shares that the challenger had than at those intended, as a
+    logarithm. Shapes as for `shift_log_e`, from which it may be taken off.
+
+    What is left is evidence that bins differ from each other, whatever the share in each epoch: the numerator of
+    `shift_log_e` is a mixture of likelihoods, here over the largest likelihood without a difference, instead of over
+    the one at the intended share (universal inference: Wasserman, Ramdas and Balakrishnan, PNAS 2020). That is for
+    units which are counted when they are answered: those of a slow challenger come late, and are not shifted.
+    """
+    share, mine, all_ = shares("share", share), counts("challenger", challenger), counts("both", both)
+    first, total = mine.sum(axis=-1), all_.sum(axis=-1)
+    second = total - first
+    size = np.maximum(total, 1)
+    likelier = special.xlogy(first, first / size / share) + special.xlogy(second, second / size / (1 - share))
+    return np.asarray(likelier.sum(axis=-1), dtype=np.float64)
+
+
 def _reference(reference: ArrayLike | None, bins: int) -> Floats:
     if reference is None:
         return np.full(bins, 1 / bins)

@@ -1,0 +1,96 @@
+"""Rollouts that decide by themselves: a good challenger that goes all the way, and bad ones that do not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead.bundle import PackResult
+from fairlead.demo import plans
+from fairlead.demo.challengers import Fault
+from fairlead.demo.flow import Tally
+from fairlead.demo.moves import Move, read_move, rolled_back, stage_of, words_of
+from fairlead.demo.planes import Planes
+from fairlead.demo.stage import Stage
+
+DECIDED = ("rollout.promoted", "rollout.rolled_back")
+MANY_EVENTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A rollout that decided by itself."""
+
+    name: str
+    what: str
+    version: str
+    """Of the challenger."""
+    promoted: bool
+    seconds: float
+    last: Move
+    tally: Tally
+    """Of the traffic meanwhile."""
+    fails_requests: bool = False
+    """The challenger's fault is that it does."""
+
+
+def run_canary(stage: Stage, bundle: PackResult) -> Trial:
+    """A good challenger goes from shadow traffic to all of it by itself."""
+    stage.planes.control.push(bundle.path)
+    name = f"{stage.endpoint}-canary"
+    document = plans.canary(name, stage.endpoint, bundle.sha256, stage.source.pace, stage.positive)
+    return _decided(stage, ("retrained, a fifth more trees", False), document)
+
+
+def run_fault(stage: Stage, fault: Fault, bundle: PackResult) -> Trial:
+    """A bad challenger is rolled back by itself."""
+    stage.planes.control.push(bundle.path)
+    name = f"{stage.endpoint}-{fault.name}"
+    document = plans.trial(name, stage.endpoint, bundle.sha256, stage.source.pace, stage.positive)
+    return _decided(stage, (fault.what, fault.fails_requests), document)
+
+
+def _decided(stage: Stage, what: tuple[str, bool], document: dict[str, Any]) -> Trial:
+    planes, flow = stage.planes, stage.flow
+    first = flow.begin()
+    name = planes.roll_out(document)
+    moves: list[Move] = []
+    with stage.patience(f"rollout {name} to end") as wait:
+        while True:
+            state = planes.view(name)["state"]
+            fresh = _moves(planes, name, state["started_us"])[len(moves) :]
+            for move in fresh:
+                _tell(stage, document, (move, state["challenger"]["version"]))
+            moves += fresh
+            if moves and moves[-1].kind in DECIDED:
+                break
+            wait()
+    planes.applied()
+    last = flow.begin()
+    return Trial(
+        name=name,
+        what=what[0],
+        version=state["challenger"]["version"],
+        promoted=moves[-1].kind == "rollout.promoted",
+        seconds=moves[-1].seconds,
+        last=moves[-1],
+        tally=flow.tally(first, last),
+        fails_requests=what[1],
+    )
+
+
+def _moves(planes: Planes, name: str, started_us: int) -> list[Move]:
+    """Return all decisions, oldest first."""
+    events = planes.control.get(f"/rollouts/{name}/events", limit=MANY_EVENTS)["events"]
+    return [read_move(event, started_us) for event in reversed(events)]
+
+
+def _tell(stage: Stage, document: dict[str, Any], news: tuple[Move, str]) -> None:
+    move, version = news
+    steps = document["spec"]["strategy"]["canary"]["steps"]
+    if move.kind == "rollout.rolled_back":
+        stage.say(rolled_back(move))
+    elif move.kind == "rollout.promoted":
+        stage.say(f"{move.seconds:5.1f} s  {'100 %':<12} version {version} is champion")
+    elif move.kind == "rollout.advanced" and (where := stage_of(steps, move.step)) is not None:
+        stage.say(words_of(where, move))
