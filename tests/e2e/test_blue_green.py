@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx
@@ -40,7 +40,7 @@ def traffic(control: ControlPlane, models: Workshop) -> Iterator[Traffic]:
     assert flowing.statuses() == {200: len(flowing.exchanges)}
 
 
-def start(control: ControlPlane, models: Workshop, strategy: dict[str, object]) -> None:
+def start(control: ControlPlane, models: Workshop, strategy: Mapping[str, object]) -> None:
     answer = control.http.put("/rollouts", json=document(models.successor.bundle, strategy))
     assert answer.status_code == 200, answer.text
 

@@ -78,7 +78,7 @@ def _end(trial: Trial) -> str:
     if trial.promoted:
         return "PROMOTED"
     by = ", ".join(one.name for one in last.harmful) or last.reason
-    return f"rolled back by {by} after {last.requests:,} requests of {last.units:,} units, {trial.seconds:.1f} s"
+    return f"rolled back by {by} after {last.requests:,} requests of about {last.units:,} units, {trial.seconds:.1f} s"
 
 
 def _switch(switch: Switch) -> str:

@@ -51,9 +51,9 @@ class Delivered:
 
 
 def deliver(source: Source, options: DemoOptions, console: Console) -> Delivered:
-    """Run the chapters. Raises `FairleadError`, also where the canary fails; whatever happens, no process is left behind.
+    """Run the chapters; `source.material` must say whose rows they are.
 
-    `source.material` must say whose rows they are.
+    Raises `FairleadError`, also where the good challenger is rolled back. Whatever happens, no process is left behind.
     """
     begin = time.monotonic()
     material, place = source.material, source.place

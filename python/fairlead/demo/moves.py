@@ -56,6 +56,7 @@ class Move:
     requests: int
     """That the challenger answered, or failed to, over the rollout."""
     units: int
+    """Different ones among these, by a sketch: about right."""
     known_units: int
     pairs: int
     """Shadow answers compared."""
@@ -118,9 +119,8 @@ def words_of(stage: str, move: Move) -> str:
 def rolled_back(move: Move) -> str:
     """Say after how much, and why."""
     why = "; ".join(f"{one.name}: evidence {one.harm_words()}" for one in move.harmful) or move.reason
-    return (
-        f"{move.seconds:5.1f} s  rolled back after {move.requests:,} requests of {move.units:,} units to it, by {why}"
-    )
+    after = f"{move.requests:,} requests of about {move.units:,} units to it"
+    return f"{move.seconds:5.1f} s  rolled back after {after}, by {why}"
 
 
 def _evidence(move: Move) -> str:

@@ -72,18 +72,22 @@ class Planes:
         self.control.put("/rollouts", rollout)
         return str(rollout["metadata"]["name"])
 
-    def applied(self) -> None:
-        """Return when every replica reports that it has applied the newest snapshot."""
+    def applied(self, endpoint: str, champion: str) -> None:
+        """Return when every replica reports that this version is the champion, and that no rollout is on the way."""
         deadline = time.monotonic() + SERVED_SECONDS
-        while True:
+        while not self._is_applied(endpoint, champion):
             self.check_alive()
-            newest = self.control.get("/snapshot")["generation"]
-            replicas = self.control.get("/replicas")
-            if replicas and all(one["generation"] >= newest for one in replicas):
-                return
             if time.monotonic() > deadline:
-                raise FairleadError(f"snapshot {newest} was not applied within {SERVED_SECONDS:.0f} s")
+                raise FairleadError(f"version {champion} of {endpoint} was not applied within {SERVED_SECONDS:.0f} s")
             time.sleep(LOOK_SECONDS)
+
+    def _is_applied(self, endpoint: str, champion: str) -> bool:
+        # The snapshot may be a moment behind the command: what it says is looked at, not only its number.
+        snapshot = self.control.get("/snapshot")
+        told = next(one for one in snapshot["endpoints"] if one["name"] == endpoint)
+        if told["routing"] is not None or told["variants"][0]["version"] != champion:
+            return False
+        return all(one["generation"] >= snapshot["generation"] for one in self.control.get("/replicas"))
 
     def view(self, rollout: str) -> dict[str, Any]:
         """Return a rollout as it stands. Raises `FairleadError` where the planes are gone."""

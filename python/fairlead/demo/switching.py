@@ -73,7 +73,7 @@ def _switch(stage: Stage, order: tuple[str, str], way: tuple[str, str]) -> Switc
     began = time.monotonic()
     stage.planes.control.post(f"/rollouts/{name}/{command}", {"reason": "demo"})
     commanded = time.monotonic() - began
-    stage.planes.applied()
+    stage.planes.applied(stage.endpoint, after)
     applied = flow.begin()
     time.sleep(AFTER_SECONDS)
     later = flow.begin()

@@ -65,13 +65,14 @@ def _decided(stage: Stage, what: tuple[str, bool], document: dict[str, Any]) -> 
             if moves and moves[-1].kind in DECIDED:
                 break
             wait()
-    planes.applied()
+    promoted = moves[-1].kind == "rollout.promoted"
+    planes.applied(stage.endpoint, state["challenger" if promoted else "champion"]["version"])
     last = flow.begin()
     return Trial(
         name=name,
         what=what[0],
         version=state["challenger"]["version"],
-        promoted=moves[-1].kind == "rollout.promoted",
+        promoted=promoted,
         seconds=moves[-1].seconds,
         last=moves[-1],
         tally=flow.tally(first, last),

@@ -10,7 +10,7 @@ import pytest
 from scipy import special, stats
 
 from fairlead.errors import BadInputError
-from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, shift_log_e
+from fairlead.rollout.evidence.distribution import kolmogorov_smirnov, share_log_ratio, shift_log_e
 
 if TYPE_CHECKING:
     from tests.unit.rollout.evidence.conftest import Judge
@@ -38,6 +38,28 @@ def test_scores_that_drift_in_both_arms_alike_are_no_shift(keeps_level: Judge) -
         mine[:, epoch] += rng.binomial(new, [0.1, 0.5][epoch])
         crossed |= shift_log_e([0.1, 0.5], mine, both) >= np.log(20)
     keeps_level(crossed, 0.05)
+
+
+@pytest.mark.parametrize("true_share", [[0.1, 0.5], [0.02, 0.4], [0.3, 0.9], [0.5, 0.5]])
+def test_without_the_share_there_is_no_evidence_at_any_share(true_share: list[float]) -> None:
+    both = np.array([[5, 4, 1], [2, 3, 3]])
+    outcomes = np.array(list(product(*(range(n + 1) for n in both.flat)))).reshape(-1, 2, 3)
+    chance = stats.binom.pmf(outcomes, both, np.array(true_share)[:, None]).prod(axis=(1, 2))
+    args = (np.array([0.1, 0.5]), outcomes, np.broadcast_to(both, outcomes.shape))
+    assert chance @ np.exp(shift_log_e(*args) - share_log_ratio(*args)) <= 1 + 1e-9
+
+
+def test_a_challenger_whose_answers_come_late_is_not_shifted() -> None:
+    mine, theirs = np.array([[2, 0, 0]]), np.array([[905, 5, 3]])
+    args = ([0.1], mine, mine + theirs)
+    assert shift_log_e(*args) > np.log(1_000)
+    assert shift_log_e(*args) - share_log_ratio(*args) < 0
+
+
+def test_a_shift_is_found_though_answers_come_late() -> None:
+    mine, theirs = np.array([[20, 30, 50]]), np.array([[1_900, 600, 500]])
+    args = ([0.1], mine, mine + theirs)
+    assert shift_log_e(*args) - share_log_ratio(*args) > np.log(1_000)
 
 
 @pytest.mark.parametrize(
