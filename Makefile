@@ -56,7 +56,7 @@ $(STAMPS)/core: $(STAMPS)/venv $(RUST) pyproject.toml
 # ------------------------------------------------------------------ using it
 
 .PHONY: demo
-demo: $(STAMPS)/core $(STAMPS)/demo ## From data to a served endpoint with traffic: about three minutes after the build.
+demo: $(STAMPS)/core $(STAMPS)/demo ## From data to a served endpoint, and rollouts under traffic: about three minutes after the build.
 	$(BIN)/fairlead demo $(ARGS)
 
 .PHONY: wheel

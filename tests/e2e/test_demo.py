@@ -18,11 +18,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fairlead.client import Client
+from fairlead.client import Client, ControlClient
 from fairlead.store import PredictionLog
 
-pytestmark = pytest.mark.timeout(150)
-WAIT_SECONDS = 60.0
+pytestmark = pytest.mark.timeout(300)
+WAIT_SECONDS = 90.0
+RUN_SECONDS = 240.0
+
+CANARY = ("shadow 100 %", "250 units", "5 %", "25 %", "100 %  ")
+"""As it is told at the pace of `--fast`."""
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 Finished = tuple[Path, dict[str, Any], float, str]
@@ -78,13 +82,17 @@ def traffic_flows(folder: Path) -> bool:
     return any("fairlead.demo.traffic" in command for command in processes_of(folder / "out").values())
 
 
+def stream_flows(folder: Path) -> bool:
+    return any("fairlead.demo.stream" in command for command in processes_of(folder / "out").values())
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, repository_module: Path) -> Finished:
     """One whole run, with its summary."""
     folder = tmp_path_factory.mktemp("demo")
     before = os.times()
     with started(folder, repository_module) as process:
-        stdout, _ = process.communicate(timeout=120)
+        stdout, _ = process.communicate(timeout=RUN_SECONDS)
         assert process.returncode == 0, (folder / "demo.err").read_text()
     after = os.times()
     busy = after.children_user + after.children_system - before.children_user - before.children_system
@@ -99,7 +107,7 @@ def repository_module() -> Path:
 def test_it_needs_little_of_the_machine(finished: Finished) -> None:
     """CPU seconds, with those of its server and traffic: wall time on a shared machine says nothing of us."""
     _, summary, busy, _ = finished
-    assert 1 < busy < 40
+    assert 1 < busy < 100
     assert summary["seconds"] > 0
 
 
@@ -151,6 +159,41 @@ def test_accuracy_stands_beside_what_never_would_get(finished: Finished) -> None
     assert friday["false_share"] > 3 * ordinary["false_share"]
 
 
+def test_a_good_challenger_goes_all_the_way_by_itself(finished: Finished) -> None:
+    _, summary, _, stderr = finished
+    canary = summary["delivery"]["canary"]
+    assert canary["promoted"]
+    assert canary["traffic"]["failed"] == {}
+    assert set(canary["traffic"]["versions"]) == {"1", canary["version"]}
+    told = [line.strip() for line in stderr.splitlines()]
+    places = [next(n for n, line in enumerate(told) if f"  {stage}" in line) for stage in CANARY]
+    assert places == sorted(places), "one stage after the other"
+
+
+def test_bad_challengers_are_rolled_back_by_what_they_harm(finished: Finished) -> None:
+    _, summary, _, stderr = finished
+    by = {}
+    for trial in summary["delivery"]["faults"]:
+        by[trial["rollout"]] = {one["name"] for one in trial["guardrails"] if one["harmful"]}
+        assert not trial["promoted"]
+        assert trial["reason"].startswith("harm is shown")
+        assert 0 < trial["challenger_requests"] < 0.2 * trial["traffic"]["requests"]
+        assert set(trial["traffic"]["failed"]) <= ({"500"} if trial["rollout"] == "fraud-errors" else set())
+    assert by["fraud-errors"] == {"errors"}
+    assert "p95" in by["fraud-slower"]
+    assert by["fraud-shifted"] & {"scores", "declined"}
+    assert stderr.count("rolled back after") == 3
+
+
+def test_blue_green_is_switched_and_switched_back(finished: Finished) -> None:
+    _, summary, _, _ = finished
+    switched, canary = summary["delivery"]["blue_green"], summary["delivery"]["canary"]
+    assert switched["traffic"]["failed"] == {}
+    assert (switched["preview"], switched["leaked"]) == ("1", 0)
+    assert (switched["there"]["version"], switched["there"]["strays"]) == ("1", 0)
+    assert (switched["back"]["version"], switched["back"]["strays"]) == (canary["version"], 0)
+
+
 def test_the_printed_commands_work(finished: Finished, cli: Cli) -> None:
     folder, summary, _, stderr = finished
     assert summary["curl"] in stderr
@@ -159,6 +202,8 @@ def test_the_printed_commands_work(finished: Finished, cli: Cli) -> None:
     assert query[0] == "fairlead"
     done = cli(*query[1:])
     assert done.returncode == 0, done.stderr
+    folder_again = lines[lines.index("Start both planes again:") + 1]
+    assert folder_again == f"fairlead up --data-dir {summary['delivery']['data_dir']}"
     serve = next(line for line in lines if line.startswith("fairlead serve"))
     assert str(folder / "out") in serve
     assert summary["bundle"]["path"] in serve
@@ -169,21 +214,29 @@ def test_nothing_runs_on_when_it_is_over(finished: Finished) -> None:
     assert processes_of(folder / "out") == {}
 
 
-def test_kept_servers_go_on_and_answer_the_printed_request(tmp_path: Path, repository: Path) -> None:
+def test_kept_planes_go_on_and_answer_the_printed_request(tmp_path: Path, repository: Path) -> None:
     with started(tmp_path, repository, "--keep") as process:
-        stdout, _ = process.communicate(timeout=120)
+        stdout, _ = process.communicate(timeout=RUN_SECONDS)
         assert process.returncode == 0, (tmp_path / "demo.err").read_text()
         summary = json.loads(stdout)
-        server = summary["server"]
-        assert server["kept"]
-        assert list(processes_of(tmp_path / "out")) == [server["pid"]]
+        planes = summary["delivery"]
+        assert (planes["kept"], summary["server"]["kept"]) == (True, False)
+        running = processes_of(tmp_path / "out")
+        assert planes["pid"] in running
+        assert len(running) == 2, "both planes, and nothing else"
         _, _, url, _, body = shlex.split(summary["curl"])
-        assert url.startswith(server["url"])
-        with Client(server["url"]) as client:
+        assert url.startswith(planes["data_url"])
+        with Client(planes["data_url"]) as client:
             answer = client.predict("fraud", json.loads(body)["records"])
+        assert (answer.version, answer.variant) == (planes["canary"]["version"], "champion")
         assert answer.predictions[0].decision in (0, 1)
-        os.kill(server["pid"], signal.SIGTERM)
-        until(lambda: not processes_of(tmp_path / "out"), "the end of the kept server")
+        with ControlClient(planes["control_url"]) as control:
+            phases = {one["rollout"]["metadata"]["name"]: one["state"]["phase"] for one in control.get("/rollouts")}
+        assert phases.pop("fraud-canary") == "promoted"
+        assert phases.pop("fraud-blue-green") == "undone"
+        assert set(phases.values()) == {"rolled_back"}
+        os.kill(planes["pid"], signal.SIGTERM)
+        until(lambda: not processes_of(tmp_path / "out"), "the end of both planes")
 
 
 @pytest.mark.parametrize(
@@ -199,6 +252,27 @@ def test_however_the_demo_ends_its_processes_end_too(tmp_path: Path, repository:
         until(lambda: not [p for p in processes_of(tmp_path / "out") if str(p) != own], "the end of its processes")
         if number == signal.SIGINT:
             assert "interrupted" in (tmp_path / "demo.err").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
+def test_both_planes_end_with_the_demo(tmp_path: Path, repository: Path, number: signal.Signals) -> None:
+    with started(tmp_path, repository) as process:
+        until(lambda: stream_flows(tmp_path), "the start of the stream")
+        process.send_signal(number)
+        process.wait(WAIT_SECONDS)
+        own = str(process.pid)
+        until(lambda: not [p for p in processes_of(tmp_path / "out") if str(p) != own], "the end of its processes")
+
+
+def test_planes_that_die_end_the_demo_with_an_error(tmp_path: Path, repository: Path) -> None:
+    with started(tmp_path, repository) as process:
+        until(lambda: stream_flows(tmp_path), "the start of the stream")
+        (planes,) = [pid for pid, command in processes_of(tmp_path / "out").items() if " up " in command]
+        os.kill(planes, signal.SIGKILL)
+        process.wait(WAIT_SECONDS)
+        assert process.returncode == 1
+        assert "error: `fairlead up` ended with exit code -9" in (tmp_path / "demo.err").read_text()
+        until(lambda: not processes_of(tmp_path / "out"), "the end of its processes")
 
 
 def test_a_server_that_dies_ends_the_demo_with_an_error(tmp_path: Path, repository: Path) -> None:
@@ -236,7 +310,7 @@ def test_ones_own_file_runs_to_its_summary(tmp_path: Path, repository: Path) -> 
     own_data(tmp_path / "mixed.csv")
     arguments = ("--data", str(tmp_path / "mixed.csv"), "--label", "label", "--weight", "w")
     with started(tmp_path, repository, *arguments) as process:
-        stdout, _ = process.communicate(timeout=120)
+        stdout, _ = process.communicate(timeout=RUN_SECONDS)
         said = (tmp_path / "demo.err").read_text()
         assert process.returncode == 0, said
     summary = json.loads(stdout)
@@ -247,6 +321,8 @@ def test_ones_own_file_runs_to_its_summary(tmp_path: Path, repository: Path) -> 
     assert summary["quality"]["auc"] > 0.85
     assert summary["log"]["complete"]
     assert summary["agreement"]["changed_decisions"] == 0
+    assert summary["delivery"] is None
+    assert "No rollouts: left out" in said
 
 
 @pytest.mark.parametrize(

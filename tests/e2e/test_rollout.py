@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
+from tests.serverkit import delivery
 from tests.serverkit.control import ControlPlane
+from tests.serverkit.delivery import address, champion_now, digest, requests, stage
 from tests.serverkit.models import Workshop
 from tests.serverkit.traffic import Traffic
 from tests.serverkit.waiting import until
-from tests.serverkit.wire import request
 
 pytestmark = pytest.mark.timeout(240)
 StartControl = Callable[..., ControlPlane]
 
-UNITS = 6_000
 SEEN = {"rollout": "/rollouts/next", "telemetry": "/telemetry", "replicas": "/replicas"}
 """What is shown where a rollout does not end."""
 DECIDED = ("promoted", "rolled_back", "aborted")
@@ -58,45 +58,8 @@ GUARDRAILS: list[dict[str, Any]] = [
 ]
 
 
-def digest(bundle: Path) -> str:
-    return (bundle / "DIGEST").read_text().strip()
-
-
 def document(challenger: Path, *steps: dict[str, Any], guardrails: Sequence[Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": "fairlead.dev/v1",
-        "kind": "Rollout",
-        "metadata": {"name": "next"},
-        "spec": {
-            "endpoint": "risk",
-            "challenger": {"bundle": digest(challenger)},
-            "guardrails": list(guardrails),
-            "strategy": {"canary": {"steps": list(steps)}},
-        },
-    }
-
-
-def stage(control: ControlPlane, champion: Path, challenger: Path) -> None:
-    for bundle in (champion, challenger):
-        with control.client() as client:
-            client.push(bundle)
-    control.http.put("/endpoints/risk", json={"unit_key": "card"}).raise_for_status()
-    control.http.put("/endpoints/risk/roles/champion", json={"sha256": digest(champion)}).raise_for_status()
-
-
-def requests(records: list[dict[str, Any]]) -> list[bytes]:
-    return [
-        request(
-            "/v1/endpoints/risk:predict",
-            json.dumps({"records": [{**records[n % len(records)], "card": f"card-{n}"}]}).encode(),
-        )
-        for n in range(UNITS)
-    ]
-
-
-def address(control: ControlPlane) -> tuple[str, int]:
-    host, _, port = control.addresses["data_url"].removeprefix("http://").rpartition(":")
-    return host, int(port)
+    return delivery.document(challenger, {"canary": {"steps": list(steps)}}, guardrails)
 
 
 def ended(control: ControlPlane, seconds: float) -> dict[str, Any]:
@@ -110,11 +73,6 @@ def ended(control: ControlPlane, seconds: float) -> dict[str, Any]:
         error.add_note(json.dumps({name: control.get(path) for name, path in SEEN.items()}, indent=1))
         raise
     return result
-
-
-def champion_now(control: ControlPlane) -> str:
-    """The sha256 of the champion's bundle."""
-    return str(control.get("/endpoints/risk/roles/champion")["sha256"])
 
 
 def packed(folder: Path, source: str, name: str) -> Path:
@@ -134,7 +92,6 @@ def packed(folder: Path, source: str, name: str) -> Path:
 def test_a_good_challenger_goes_all_the_way_by_itself(start_control: StartControl, models: Workshop) -> None:
     control = start_control("--data-port", "0")
     stage(control, models.binary.bundle, models.successor.bundle)
-    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
     steps: list[dict[str, Any]] = [
         {"shadow": {"percent": 100}},
         {"pause": {"duration": "2s"}},
@@ -165,7 +122,6 @@ def test_a_bad_challenger_is_rolled_back_by_itself(start_control: StartControl, 
     control = start_control("--data-port", "0")
     champion, challenger = packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, CHALLENGERS[fault], fault)
     stage(control, champion, challenger)
-    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
     bodies = requests([{"amount": n + (0.25 if n % 10 < 3 else 0.5)} for n in range(1, 199)])
     with Traffic(address(control), bodies, connections=8) as traffic:
         steps: list[dict[str, Any]] = [
@@ -193,7 +149,6 @@ def test_shifted_scores_are_noticed(start_control: StartControl, tmp_path: Path)
     control = start_control("--data-port", "0")
     champion, challenger = packed(tmp_path, CHAMPION, "champion"), packed(tmp_path, shifted, "shifted")
     stage(control, champion, challenger)
-    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
     bodies = requests([{"amount": float(n % 200) + 0.5} for n in range(200)])
     guardrails = [{**GUARDRAILS[2], "action": "rollback"}]
     with Traffic(address(control), bodies, connections=8) as traffic:
@@ -203,12 +158,3 @@ def test_shifted_scores_are_noticed(start_control: StartControl, tmp_path: Path)
         assert ended(control, 120)["state"]["phase"] == "rolled_back"
         exchanges = traffic.stop()
     assert Counter(traffic.statuses()) == {200: len(exchanges)}
-
-
-def serving(control: ControlPlane) -> dict[str, Any]:
-    import httpx
-
-    found: dict[str, Any] = httpx.get(f"{control.addresses['data_admin_url']}/debug/state", trust_env=False).json()[
-        "endpoints"
-    ]
-    return found

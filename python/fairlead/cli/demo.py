@@ -1,4 +1,4 @@
-"""`fairlead demo`: the whole path on one machine in a minute or two."""
+"""`fairlead demo`: the whole path on one machine in two or three minutes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def demo(
         bool, typer.Option("--keep-leaks", help="With --data: keep columns that nearly equal the label.")
     ] = False,
     fast: Annotated[bool, typer.Option("--fast", help="A small world and short traffic.")] = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running at the end.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the endpoint running at the end.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0 takes any.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the simulated world, and of random splits.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Write the summary to stdout as JSON.")] = False,
 ) -> int:
-    """Train a prototype, pack it, serve it, send it live traffic and check the prediction log.
+    """Train a prototype, pack it, serve it under live traffic, check the log; then roll versions out, good and bad.
 
     Example: fairlead demo --data payments.parquet --label is_fraud
     """
@@ -47,7 +47,7 @@ def demo(
     try:
         outcome = run(options, console())
     except KeyboardInterrupt:
-        say("interrupted: the server and the traffic were stopped")
+        say("interrupted: servers and traffic were stopped")
         return INTERRUPTED
     write(outcome)
     show(outcome, console())

@@ -64,7 +64,19 @@ def show_picture(view: Any, events: list[Any]) -> None:
     """Write the picture to stdout; in a pipe there is no width to fit into."""
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(picture(view, events))
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False).print(
+        picture(as_decided(view, events), events)
+    )
+
+
+def as_decided(view: Any, events: list[Any]) -> Any:
+    """Return the view of an ended rollout with what it was last decided on: replicas forget it with the next one."""
+    if view["state"]["phase"] in ENDED:
+        for event in events:
+            decision = event["evidence"]["decision"]
+            if decision["evidence"] is not None and decision["assessments"] is not None:
+                return {**view, "evidence": decision["evidence"], "assessments": decision["assessments"]}
+    return view
 
 
 def picture(view: Any, events: list[Any]) -> RenderableType:

@@ -78,7 +78,7 @@ class DemoOptions:
     port: int = 0
     """0: any free one."""
     keep: bool = False
-    """Leave the server running at the end."""
+    """Leave the server, or both planes, running at the end."""
     file: DataFile | None = None
 
 

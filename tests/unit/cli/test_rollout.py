@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from fairlead.cli.documents import read_rollouts
-from fairlead.cli.rollout_view import bar, picture, print_plan
+from fairlead.cli.rollout_view import as_decided, bar, picture, print_plan
 from fairlead.errors import BadInputError
 from fairlead.rollout.assessment import assess
 from fairlead.schema.rollout_state import RolloutView
@@ -122,3 +122,17 @@ def test_a_plan_is_a_table_and_remarks(capsys: pytest.CaptureFixture[str]) -> No
     assert "3,267" in told.out
     assert "1,000 units at a base rate of 0.01 find harm of 3.10 times and show no margin" in told.err
     assert "think" in told.err
+
+
+def test_an_ended_rollout_is_shown_with_what_it_was_decided_on() -> None:
+    forgotten = {"state": {"phase": "rolled_back"}, "evidence": "none", "assessments": "none"}
+    events = [
+        {"evidence": {"decision": {"evidence": None, "assessments": None}}},  # a person's command
+        {"evidence": {"decision": {"evidence": "newer", "assessments": "harm"}}},
+        {"evidence": {"decision": {"evidence": "older", "assessments": "none yet"}}},
+    ]
+    shown = as_decided(forgotten, events)
+    assert (shown["evidence"], shown["assessments"]) == ("newer", "harm")
+    running = {**forgotten, "state": {"phase": "progressing"}}
+    assert as_decided(running, events) == running
+    assert as_decided(forgotten, events[:1]) == forgotten
