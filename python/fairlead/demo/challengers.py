@@ -180,8 +180,8 @@ def _saved(booster: Any, source: Source, name: str) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A challenger that must be rolled back."""
+class Challenger:
+    """A model that is tried."""
 
     name: str
     what: str
@@ -189,8 +189,9 @@ class Fault:
     fails_requests: bool = False
 
 
+GOOD = Challenger("canary", "retrained, a fifth more trees", retrained)
 FAULTS = (
-    Fault("errors", "a table lacks an entry: errors on some rows", faulty, fails_requests=True),
-    Fault("slower", "heavy arithmetic before the model: slower", slower),
-    Fault("shifted", "trained on a rebalanced sample: scores shifted", shifted),
+    Challenger("errors", "a table lacks an entry: errors on some rows", faulty, fails_requests=True),
+    Challenger("slower", "heavy arithmetic before the model: slower", slower),
+    Challenger("shifted", "trained on a rebalanced sample: scores shifted", shifted),
 )

@@ -41,7 +41,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
     last = trial.last
     return {
         "rollout": trial.name,
-        "challenger": trial.what,
+        "challenger": trial.challenger.what,
         "version": trial.version,
         "promoted": trial.promoted,
         "reason": last.reason,
@@ -68,7 +68,7 @@ def lines(delivered: Delivered) -> Iterator[tuple[str, str]]:
     way = f"version {canary.version} by itself from {CANARY_SHARES} in {canary.seconds:.1f} s"
     yield "canary", f"{way}; {_requests(canary.tally)}"
     for trial in delivered.faults:
-        yield trial.name, f"{trial.what}; {_end(trial)}; {_requests(trial.tally)}"
+        yield trial.name, f"{trial.challenger.what}; {_end(trial)}; {_requests(trial.tally)}"
     there, back = _switch(switched.there), _switch(switched.back)
     yield "blue/green", f"{there} and {back}; {_requests(switched.tally)}"
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fairlead.demo.challengers import FAULTS, Source, retrained
+from fairlead.demo.challengers import FAULTS, GOOD, Source
 from fairlead.demo.flow import Tally, flowing, stream_bodies
 from fairlead.demo.moves import rolled_back
 from fairlead.demo.options import DemoOptions
@@ -46,7 +46,7 @@ class Delivered:
         return None
 
     def _must_not_fail(self) -> list[tuple[str, Tally]]:
-        trials = (self.canary, *(one for one in self.faults if not one.fails_requests))
+        trials = (self.canary, *(one for one in self.faults if not one.challenger.fails_requests))
         return [*((one.name, one.tally) for one in trials), (self.blue_green.name, self.blue_green.tally)]
 
 
@@ -63,7 +63,7 @@ def deliver(source: Source, options: DemoOptions, console: Console) -> Delivered
         console.print(f"  {words}", markup=False, highlight=False, soft_wrap=True)
 
     with chapter(console, "Training and packing challengers: one good, three bad"):
-        good = retrained(source)
+        good = GOOD.make(source)
         bad = [(fault, fault.make(source)) for fault in FAULTS]
         requests = stream_bodies(material, options.pace, options.seed)
     plan = PlanesPlan(place.planes, options.port, place.root / "planes.err", options.keep)
@@ -74,7 +74,7 @@ def deliver(source: Source, options: DemoOptions, console: Console) -> Delivered
         with flowing(planes.data_url, material.endpoint, requests, options.pace, place.traffic) as flow:
             stage = Stage(source, planes, flow, requests[0], say)
             with chapter(console, "A canary of the good challenger"):
-                canary = run_canary(stage, good)
+                canary = run_canary(stage, GOOD, good)
             if not canary.promoted:
                 raise FairleadError(f"the good challenger was not promoted: {rolled_back(canary.last)}")
             faults = []

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fairlead.bundle import PackResult
 from fairlead.demo import plans
-from fairlead.demo.challengers import Fault
+from fairlead.demo.challengers import Challenger
 from fairlead.demo.flow import Tally
 from fairlead.demo.moves import Move, read_move, rolled_back, stage_of, words_of
+from fairlead.demo.options import Pace
 from fairlead.demo.planes import Planes
 from fairlead.demo.stage import Stage
 
+Plan = Callable[[str, str, str, Pace, object], dict[str, Any]]
+"""(name, endpoint, digest, pace, the decision that declines) -> rollout."""
 DECIDED = ("rollout.promoted", "rollout.rolled_back")
 MANY_EVENTS = 1_000
 
@@ -22,38 +26,33 @@ class Trial:
     """A rollout that decided by itself."""
 
     name: str
-    what: str
+    challenger: Challenger
     version: str
-    """Of the challenger."""
+    """What the endpoint calls it."""
     promoted: bool
     seconds: float
     last: Move
     tally: Tally
     """Of the traffic meanwhile."""
-    fails_requests: bool = False
-    """The challenger's fault is that it does."""
 
 
-def run_canary(stage: Stage, bundle: PackResult) -> Trial:
+def run_canary(stage: Stage, challenger: Challenger, bundle: PackResult) -> Trial:
     """A good challenger goes from shadow traffic to all of it by itself."""
-    stage.planes.control.push(bundle.path)
-    name = f"{stage.endpoint}-canary"
-    document = plans.canary(name, stage.endpoint, bundle.sha256, stage.source.pace, stage.positive)
-    return _decided(stage, ("retrained, a fifth more trees", False), document)
+    return _run(stage, challenger, bundle, plans.canary)
 
 
-def run_fault(stage: Stage, fault: Fault, bundle: PackResult) -> Trial:
+def run_fault(stage: Stage, challenger: Challenger, bundle: PackResult) -> Trial:
     """A bad challenger is rolled back by itself."""
-    stage.planes.control.push(bundle.path)
-    name = f"{stage.endpoint}-{fault.name}"
-    document = plans.trial(name, stage.endpoint, bundle.sha256, stage.source.pace, stage.positive)
-    return _decided(stage, (fault.what, fault.fails_requests), document)
+    return _run(stage, challenger, bundle, plans.trial)
 
 
-def _decided(stage: Stage, what: tuple[str, bool], document: dict[str, Any]) -> Trial:
+def _run(stage: Stage, challenger: Challenger, bundle: PackResult, plan: Plan) -> Trial:
     planes, flow = stage.planes, stage.flow
+    planes.control.push(bundle.path)
+    name = f"{stage.endpoint}-{challenger.name}"
+    document = plan(name, stage.endpoint, bundle.sha256, stage.source.pace, stage.positive)
     first = flow.begin()
-    name = planes.roll_out(document)
+    planes.roll_out(document)
     moves: list[Move] = []
     with stage.patience(f"rollout {name} to end") as wait:
         while True:
@@ -70,13 +69,12 @@ def _decided(stage: Stage, what: tuple[str, bool], document: dict[str, Any]) -> 
     last = flow.begin()
     return Trial(
         name=name,
-        what=what[0],
+        challenger=challenger,
         version=state["challenger"]["version"],
         promoted=promoted,
         seconds=moves[-1].seconds,
         last=moves[-1],
         tally=flow.tally(first, last),
-        fails_requests=what[1],
     )
 
 
