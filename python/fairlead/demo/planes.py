@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fairlead.errors import EndpointError, FairleadError
 
 READY_SECONDS = 60.0
 SERVED_SECONDS = 60.0
+ENDING_SECONDS = 1.0
 LOOK_SECONDS = 0.1
 UNKNOWN = 404
 
@@ -116,6 +117,15 @@ def running(plan: PlanesPlan) -> Iterator[Planes]:
         said = first_document(process, plan.stderr, "`fairlead up`", READY_SECONDS)
         with ControlClient(said["url"]) as control:
             yield Planes(said["url"], said["data_url"], process, control, plan)
+    except FairleadError as error:
+        # What failed while they were ending failed because of that.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(ENDING_SECONDS)
+        code = process.poll()
+        stop(process)
+        if code is None:
+            raise
+        raise FairleadError(f"`fairlead up` ended with exit code {code}: {tail(plan.stderr)}") from error
     except BaseException:
         stop(process)
         raise
