@@ -74,6 +74,7 @@ def _compare(report: Report, *, quick: bool, peers: bool) -> bool:
     for name, ran in (("Fairlead", own), ("Fairlead, Evidently's convention", ours), ("Evidently", theirs)):
         if ran:
             report.add(_row(f"compare {rows:,} rows, whole process: {name}", [one.seconds for one in ran], "s"))
+            report.add(_row(f"compare {rows:,} rows, CPU: {name}", [one.cpu for one in ran], "s"))
             report.add(_row(f"compare {rows:,} rows, peak memory: {name}", [one.peak_mib for one in ran], "MiB"))
     if not peers:
         return True

@@ -24,10 +24,11 @@ SOURCE = ROOT / "benchmarks" / "comparing" / "evidently"
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a process wrote as JSON, its seconds from start to end, and its peak of memory in MiB."""
+    """What a process wrote as JSON, its seconds from start to end and of CPU, and its peak of memory in MiB."""
 
     found: Any
     seconds: float
+    cpu: float
     peak_mib: float
 
 
@@ -71,4 +72,4 @@ def _run(command: Sequence[str], more: Mapping[str, str]) -> Ran:
             lines = told.read().decode(errors="replace").strip().splitlines() or ["no words"]
             raise FailedError(f"{command[0]}: {lines[-1]}")
         out.seek(0)
-        return Ran(json.load(out), seconds, usage.ru_maxrss / 1024)
+        return Ran(json.load(out), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)

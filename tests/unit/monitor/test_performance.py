@@ -66,6 +66,12 @@ def test_a_model_that_became_worse_is_called_worse_and_one_that_did_not_is_not()
     assert metric(few, "auroc").verdict is Verdict.CANNOT_TELL
 
 
+def test_chance_alone_is_not_called_worse() -> None:
+    found = [performed(scored(100, seed), scored(100, seed + 1_000)) for seed in range(40)]
+    alarms = sum(any(one.verdict is Verdict.DRIFTED for one in each.metrics) for each in found)
+    assert alarms <= 4  # of 40, at a level of 5 % for all metrics and columns together
+
+
 def test_numbers_and_labels_have_metrics_of_their_own() -> None:
     rng = np.random.default_rng(4)
     truth = rng.normal(size=1_000)
