@@ -12,13 +12,13 @@ from fairlead.rollout.assignment import is_challengers, is_controls
 from fairlead.schema.snapshot import Endpoint, Role, Routing
 from fairlead.schema.telemetry import Telemetry
 from tests.serverkit.fixtures import Serve
-from tests.serverkit.models import Workshop
+from tests.serverkit.models import Model, Workshop
 from tests.serverkit.plane import Plane, plane
 from tests.serverkit.server import Server
 from tests.serverkit.snapshots import endpoint, snapshot, variant
 
 SALT = "rollout-8"
-PATH = "/v1/endpoints/pipeline:predict"
+PATH = "/v1/endpoints/sliced:predict"
 UNITS = [f"card-{number}" for number in range(400)]
 SHARE = 0.2
 Arms = dict[str, dict[str, Any]]
@@ -30,11 +30,11 @@ def control() -> Iterator[Plane]:
         yield running
 
 
-def rollout(models: Workshop, **routing: Any) -> Endpoint:
-    """`pipeline`, which has a column of text, and itself once more as challenger."""
+def rollout(model: Model, **routing: Any) -> Endpoint:
+    """A model, and itself once more as challenger."""
     fields = {"salt": SALT, "epoch": 1, "challenger": "2", "share": SHARE, **routing}
-    champion = endpoint("pipeline", models.pipeline.bundle, unit_key="card")
-    challenger = variant(models.pipeline.bundle, "2", Role.CHALLENGER)
+    champion = endpoint("sliced", model.bundle, unit_key="card")
+    challenger = variant(model.bundle, "2", Role.CHALLENGER)
     return champion.model_copy(
         update={"variants": [*champion.variants, challenger], "routing": Routing.model_validate(fields)}
     )
@@ -42,8 +42,10 @@ def rollout(models: Workshop, **routing: Any) -> Endpoint:
 
 @pytest.fixture
 def serve_rollout(serve: Serve, models: Workshop, control: Plane) -> Any:
-    def start(**routing: Any) -> Server:
-        return serve(rollout(models, **routing), arguments=["--control", control.url, "--report-ms", "50"])
+    def start(model: Model | None = None, **routing: Any) -> Server:
+        return serve(
+            rollout(model or models.pipeline, **routing), arguments=["--control", control.url, "--report-ms", "50"]
+        )
 
     return start
 
@@ -52,7 +54,7 @@ def counted(control: Plane, epoch: int = 1) -> Arms:
     """The arms of the newest report: those of the two versions, and the matched control."""
     control.wait_for_reports()
     report = Telemetry.model_validate(control.reports[-1])
-    [found] = [one for one in report.endpoints if one.name == "pipeline"]
+    [found] = [one for one in report.endpoints if one.name == "sliced"]
     arms = [arm.model_dump() for arm in found.arms if arm.epoch == epoch]
     return {"control" if arm["matched"] else arm["version"]: arm for arm in arms}
 
@@ -101,17 +103,16 @@ def test_units_are_counted_by_the_value_of_their_first_row(
 def test_values_beyond_the_bound_share_a_slice_in_both_arms(
     serve_rollout: Any, models: Workshop, control: Plane
 ) -> None:
-    server: Server = serve_rollout(slices=["age", "country"], share=0.5)
-    for number in range(200):
-        body = {"records": [record(models, number, country=f"C{number % 40}")]}
-        server.http.post(PATH, json=body).raise_for_status()
+    """Whole numbers of any size: whichever come first have a slice, and the model reads them as 32-bit floats."""
+    server: Server = serve_rollout(models.visitors, slices=["visits"], share=0.5)
+    for number, unit in enumerate(UNITS):
+        given = {"amount": 1.5, "visits": number % 40 - 5, "card": unit}
+        server.http.post(PATH, json={"records": [given]}).raise_for_status()
     arms = counted(control)
-    found = {one["value"] for arm in arms.values() for one in arm["slices"] if one["column"] == "country"}
-    assert found == {f"C{number}" for number in range(32)} | {None}
-    for version, arm in arms.items():
-        own = [n for n, unit in enumerate(UNITS[:200]) if is_challengers(unit, SALT, 0.5) == (version == "2")]
-        [others] = [one["units"] for one in arm["slices"] if one["column"] == "country" and one["other"]]
-        assert others == sum(n % 40 >= 32 for n in own)
+    for version in ("1", "2"):
+        own = [n for n, unit in enumerate(UNITS) if is_challengers(unit, SALT, 0.5) == (version == "2")]
+        places = Counter(n % 40 - 5 if n % 40 < 32 else "others" for n in own)
+        assert by_value(arms[version]) == dict(places)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5, 0.7])
@@ -120,7 +121,7 @@ def test_a_matched_control_is_an_arm_of_its_own(
 ) -> None:
     server: Server = serve_rollout(matched=True, slices=["country"], share=share)
     for number in range(0, len(UNITS), 4):
-        # In requests of four units, of which every second is the champion's and none of which is alone.
+        # Four units in a request, whoever answers each, and a row of nobody.
         records = [record(models, number + more) for more in range(4)]
         server.http.post(PATH, json={"records": [*records, record(models, 0, card=None)]}).raise_for_status()
     wanted = Counter(owner(unit, share) for unit in UNITS)
@@ -135,7 +136,7 @@ def test_slices_go_on_over_epochs_and_the_control_grows(serve_rollout: Any, mode
     server: Server = serve_rollout(matched=True, slices=["country"], share=0.1)
     for epoch, share in ((1, 0.1), (2, 0.4)):
         if epoch > 1:
-            grown = rollout(models, matched=True, slices=["country"], share=share, epoch=epoch)
+            grown = rollout(models.pipeline, matched=True, slices=["country"], share=share, epoch=epoch)
             assert server.put(snapshot(grown, generation=epoch)).status_code == 200
         for number in range(200):
             server.http.post(PATH, json={"records": [record(models, number)]}).raise_for_status()
@@ -147,8 +148,8 @@ def test_slices_go_on_over_epochs_and_the_control_grows(serve_rollout: Any, mode
 
 @pytest.mark.parametrize(("column", "words"), [("city", "is no feature"), ("amount", "is a float")])
 def test_a_column_that_cannot_be_one_is_refused(serve: Serve, models: Workshop, column: str, words: str) -> None:
-    server = serve(endpoint("pipeline", models.pipeline.bundle, unit_key="card"))
-    answer = server.put(snapshot(rollout(models, slices=[column]), generation=2))
+    server = serve(endpoint("sliced", models.pipeline.bundle, unit_key="card"))
+    answer = server.put(snapshot(rollout(models.pipeline, slices=[column]), generation=2))
     assert (answer.status_code, answer.json()["code"]) == (400, "snapshot_invalid")
     assert words in answer.json()["error"]
     assert column in answer.json()["error"]

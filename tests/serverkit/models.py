@@ -73,6 +73,17 @@ class Workshop:
         return self._packed(model, "pipeline", {**mixed, "target": label})
 
     @cached_property
+    def visitors(self) -> Model:
+        """A scikit-learn classifier of a number and a whole number, which may be any."""
+        from sklearn.linear_model import LogisticRegression
+
+        frame, label = sample(SEED)
+        mixed = {"amount": frame["amount"], "visits": frame["visits"].astype(np.int64)}
+        model = LogisticRegression(max_iter=2_000).fit(_table(mixed), label)
+        free = {"visits": {"minimum": None, "maximum": None}}
+        return self._packed(model, "visitors", {**mixed, "target": label}, overrides={"features": free})
+
+    @cached_property
     def multiclass(self) -> Model:
         """A scikit-learn classifier of three named classes."""
         from sklearn.linear_model import LogisticRegression

@@ -127,7 +127,7 @@ impl Answerer {
             time_us,
             first_id,
         };
-        let (core, answered) = self.routed(seat, account, call, parsed).await?;
+        let (core, answered) = self.routed(seat, account, call, (parsed, None)).await?;
         let mut uuid = Vec::with_capacity(36);
         oip::write_uuid(&mut uuid, first_id);
         let mut body = Vec::with_capacity(256 + 32 * rows);
@@ -166,7 +166,7 @@ impl Answerer {
         if groups.len() > 1 {
             return self.predict_apart(seat, account, call, parsed, groups).await;
         }
-        let (core, answered) = self.routed(seat, account, call, parsed).await?;
+        let (core, answered) = self.routed(seat, account, call, (parsed, None)).await?;
         let mut body = Vec::with_capacity(256 + 128 * rows);
         records::write_predictions(&mut body, &predictions(core, &answered, first_id, rows));
         Ok(body)
@@ -182,12 +182,12 @@ impl Answerer {
         groups: Vec<(usize, Vec<usize>)>,
     ) -> Result<Vec<u8>> {
         let mut parts = Vec::with_capacity(groups.len());
-        for (_, rows) in &groups {
+        for (index, rows) in &groups {
             let mut part = parsed.only(rows);
             part.first_id = self.ids.lock().next(parsed.time_us);
             let first_id = part.first_id;
             // The variants answer one after the other: who sends many units in one request is not in a hurry.
-            let (core, answered) = self.routed(seat, account, call, part).await?;
+            let (core, answered) = self.routed(seat, account, call, (part, Some(*index))).await?;
             parts.push((core, answered, first_id));
         }
         let parts: Vec<Part<'_>> = parts
@@ -224,15 +224,16 @@ impl Answerer {
     }
 
     /// Lets the variant that the request's unit belongs to answer, counts what became of it, and shows the request to
-    /// the shadow where its turn has come.
+    /// the shadow where its turn has come. Part of a larger request comes with its variant's index.
     async fn routed<'p>(
         &self,
         seat: Seat<'p>,
         account: &mut Account<'p>,
         call: &Call<'_>,
-        mut parsed: Parsed,
+        (mut parsed, index): (Parsed, Option<usize>),
     ) -> Result<(&'p Core, Answered)> {
-        if let Some(unit) = call.unit.filter(|_| parsed.units.iter().all(Option::is_none)) {
+        let nobody = |parsed: &Parsed| index.is_none() && parsed.units.iter().all(Option::is_none);
+        if let Some(unit) = call.unit.filter(|_| nobody(&parsed)) {
             parsed.units = vec![Some(unit.into()); parsed.rows];
         }
         let Some(routing) = &seat.endpoint.routing else {
@@ -240,18 +241,14 @@ impl Answerer {
         };
         // The low bits of an id are random.
         let random = (parsed.first_id as u64) << 3;
-        let seat = if seat.chosen {
-            seat
-        } else {
-            let hash = match parsed.units.first() {
-                Some(unit) if parsed.units.iter().any(Option::is_some) => unit_hash(routing, unit.as_deref()),
-                _ => random,
-            };
-            Seat { index: routing.variant(hash, seat.endpoint.champion), ..seat }
+        let lone = nobody(&parsed).then_some(random);
+        let own = || {
+            let first = || unit_hash(routing, parsed.units.first().and_then(Option::as_deref));
+            routing.variant(lone.unwrap_or_else(first), seat.endpoint.champion)
         };
+        let seat = if seat.chosen { seat } else { Seat { index: index.unwrap_or_else(own), ..seat } };
         account.move_to(&seat.variant().core);
         let shadow = routing.shadow(random).and_then(|index| self.mirror(seat.endpoint, routing, index, &parsed));
-        let lone = parsed.units.iter().all(Option::is_none).then_some(random);
         let counted = if seat.chosen { Vec::new() } else { counted(routing, &parsed) };
         let result = self.answer(seat, call, parsed).await;
         for Counted { row, unit, place } in counted {
