@@ -38,7 +38,7 @@ class Size:
     """Calm rows on which the peers are set."""
 
 
-FULL = Size(1_000, 50, 200, 300_000)
+FULL = Size(1_000, 20, 100, 200_000)
 QUICK = Size(100, 5, 20, 30_000)
 SEED = 20_240_229
 SMALL, USUAL = 10_000.0, 1_000_000.0
@@ -91,12 +91,12 @@ def _calm(rng: np.random.Generator, size: Size) -> Iterator[Row]:
     edge = Detector(known("number"), Promise(SMALL, 0.1))
     scores = Detector(known("score"), Promise(SMALL, 0.0))
     cases = (
-        ("30 features, ticks of 50 rows", wide, runs.even(usual * 30, 50), 5 * WIDE),
-        ("1 feature, ticks of 50 rows", one, runs.even(usual, 50), 5 * SMALL),
+        ("30 features, ticks of 50 rows", wide, runs.even(usual * 30, 50), 3 * WIDE),
+        ("1 feature, ticks of 50 rows", one, runs.even(usual, 50), 3 * SMALL),
         ("1 feature, a tick for each row", tight, runs.even(usual, 1), 2_000),
         ("1 feature, ticks of 0 to 3,000 rows", one, traps.uneven_ticks(), 20 * SMALL),
-        ("1 feature, at the edge of the tolerance", edge, runs.even(traps.tolerable(0.1), 50), 5 * SMALL),
-        ("scores, ticks of 50 rows", scores, runs.even([worlds.usual("score")], 50), 5 * SMALL),
+        ("1 feature, at the edge of the tolerance", edge, runs.even(traps.tolerable(0.1), 50), 3 * SMALL),
+        ("scores, ticks of 50 rows", scores, runs.even([worlds.usual("score")], 50), 3 * SMALL),
     )
     for name, detector, draw, rows in cases:
         found = runs.calm(rng, detector, draw, size.endpoints, int(rows))
@@ -152,7 +152,7 @@ def _compared(rng: np.random.Generator, size: Size, *, with_peers: bool) -> Iter
     """At one false alarm in 10,000 rows, against detectors that are set to exactly that on calm traffic."""
     others: dict[str, dict[str, Any]] = {}
     if with_peers:
-        job = peers.Job(SMALL, size.peer_rows, size.delays // 4, HORIZON, SEED)
+        job = peers.Job(SMALL, size.peer_rows, max(size.delays * 3 // 10, 5), HORIZON, SEED)
         try:
             others = peers.measured(job, worlds.CASES)
         except InstallError as error:
@@ -164,7 +164,7 @@ def _compared(rng: np.random.Generator, size: Size, *, with_peers: bool) -> Iter
             detectors = [Detector(streams, Promise(SMALL, tolerance)) for streams in drawn]
             key = (case.kind, case.streams, tolerance)
             if key not in enough:
-                calm = runs.Length(max(size.endpoints // 50, 4), TICK, int(3 * SMALL))
+                calm = runs.Length(max(size.endpoints // 100, 4), TICK, int(3 * SMALL))
                 enough[key] = runs.threshold(rng, detectors, case, calm, SMALL)
             length = runs.Length(size.delays // 10, TICK, HORIZON)
             for how, needed in ((f"promised {SMALL:,.0f}", None), (f"set to {SMALL:,.0f} measured", enough[key])):

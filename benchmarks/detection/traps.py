@@ -79,8 +79,8 @@ def uneven_ticks() -> Draw:
 
 
 def tolerable(tolerance: float) -> list[worlds.Floats]:
-    """Traffic at the edge of what is tolerated: half of the cells up, half down, by as much as may be."""
+    """Traffic at the edge of what is tolerated: cells go up from the first, down from the last, by as much as may be."""
     shares = worlds.usual("number")
-    up = np.where(np.arange(len(shares)) < 5, 1 + tolerance, 0.0)
-    rest = (1 - (shares * up).sum()) / shares[up == 0].sum()
-    return [shares * np.where(up > 0, up, rest)]
+    least, most = shares / (1 + tolerance), shares * (1 + tolerance)
+    before = np.concatenate([[0.0], np.cumsum(most - least)[:-1]])
+    return [np.clip(1 - least.sum() - before, 0.0, most - least) + least]
