@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
-from fairlead.schema.telemetry import LATENCY_EDGES_US, SCORE_BINS, SCORE_DELTA_EDGES, SKETCH_REGISTERS
+from fairlead.schema.telemetry import (
+    LATENCY_EDGES_US,
+    LOGIT_BINS,
+    LOGIT_LIMIT,
+    SCORE_BINS,
+    SCORE_DELTA_EDGES,
+    SKETCH_REGISTERS,
+    logit_edge,
+)
 
 ARMS = (Path(__file__).parents[2] / "crates" / "dataplane" / "src" / "arms.rs").read_text()
 
@@ -18,6 +27,10 @@ def constant(name: str) -> str:
 
 def test_bins_and_registers_are_those_of_the_documents() -> None:
     assert int(constant("SCORE_BINS")) == SCORE_BINS
+    assert int(constant("LOGIT_BINS")) == LOGIT_BINS
+    assert float(constant("LOGIT_LIMIT")) == LOGIT_LIMIT
+    # The Rust side's own test holds its bins to this rule.
+    assert [logit_edge(k) for k in (512, 544)] == [0.5, 1 / (1 + math.exp(-1))]
     assert 2 ** int(constant("SKETCH_BITS")) == SKETCH_REGISTERS
     assert tuple(float(edge) for edge in constant("DELTA_EDGES").strip("[]").split(",")) == SCORE_DELTA_EDGES
 

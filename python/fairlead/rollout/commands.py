@@ -36,6 +36,8 @@ class Facts:
     """At random, so that a unit's arm says nothing about the arms it was in before."""
     unit_key: str | None
     labels: Sequence[Scalar] = ()
+    binary: bool = False
+    """Whether the challenger decides by one score and a threshold."""
     first_epoch: int = 1
     """Above every epoch that the endpoint has had: telemetry never forgets."""
     run: int = 1
@@ -154,6 +156,8 @@ def _check(rollout: Rollout, facts: Facts) -> None:
         raise _refused(f"{facts.challenger.version} is the champion of {spec.endpoint} already")
     if spec.control is Control.MATCHED:
         raise _refused("`control: matched` is not counted by the data plane yet", "use `control: all`")
+    if spec.recalibrate is not None and not facts.binary:
+        raise _refused("recalibrate: the challenger makes no binary decision, so that it has no threshold")
     if spec.unit is not None and spec.unit != facts.unit_key:
         raise _refused(
             f"the unit key of {spec.endpoint} is {facts.unit_key!r}, not {spec.unit!r}",

@@ -10,7 +10,7 @@ The rules in their order; the first that has something to say decides:
 | deadline | `maxDuration` is over: hold |
 | waiting | a person, or a `pause: {}`, has stopped it: nothing |
 | cohort | more units than the cohort allows: a smaller share |
-| step | what the step in force asks for: advance, promote, or wait |
+| step | what the step in force asks for: advance, promote, or wait; `recalibrate` goes before units |
 
 Protection comes before everything, a person's approval last. Missing or stale telemetry is never health: nothing
 advances on it, and nothing is promoted.
@@ -22,13 +22,14 @@ from collections.abc import Callable
 
 from fairlead.rollout.assessment import assess
 from fairlead.rollout.course import changed, size_cohort, step_of
+from fairlead.rollout.recalibration import recalibrated
 from fairlead.rollout.steps import Look, Outcome, stale, take_step
 from fairlead.schema.guardrail import GuardrailAction
 from fairlead.schema.registry import Verdict
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Action, Evidence, Phase, RolloutDecision, RolloutState
 
-RULES = "1"
+RULES = "2"
 """Changes with anything here, or in the evidence, that could decide another way."""
 _SLACK = 1.1
 """How far a cohort may outgrow its size before its share is cut: the sketches are right within some percent."""
@@ -44,7 +45,7 @@ def decide(rollout: Rollout, state: RolloutState, evidence: Evidence, now: int) 
         if outcome is not None:
             break
     else:
-        outcome = take_step(look)
+        outcome = recalibrated(look, take_step(look))
     return outcome.state, _decision(outcome, now, look)
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fairlead.schema.snapshot import Role
 from fairlead.schema.telemetry import (
     LATENCY_EDGES_US,
+    LOGIT_BINS,
     SCORE_BINS,
     SCORE_DELTA_EDGES,
     SKETCH_REGISTERS,
@@ -59,6 +60,7 @@ SHADOWS = st.builds(
     pairs=COUNTS,
     failures=COUNTS,
     flips=st.lists(st.tuples(LABELS, LABELS, COUNTS), max_size=4),
+    scores=st.dictionaries(st.integers(0, LOGIT_BINS - 1), COUNTS, max_size=4).map(lambda bins: sorted(bins.items())),
     score_delta_counts=listed(len(SCORE_DELTA_EDGES) + 1),
 )
 REPORTS = st.lists(
@@ -104,8 +106,18 @@ def test_nothing_is_lost(reports: list[list[EndpointTelemetry]]) -> None:
     assert sum(count for one in found for shadow in one.shadows for *_, count in shadow.flips) == sum(
         count for one in everything for shadow in one.shadows for *_, count in shadow.flips
     )
+    scored = [pair for one in everything for shadow in one.shadows for pair in shadow.scores]
+    assert sum(number * count for one in found for s in one.shadows for number, count in s.scores) == sum(
+        number * count for number, count in scored
+    )
     keys = [(one.name, arm.version, arm.role, arm.epoch) for one in found for arm in one.arms]
     assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize("scores", [[(5, 1), (4, 1)], [(5, 1), (5, 1)], [(LOGIT_BINS, 1)]])
+def test_bins_of_scores_ascend_and_are_known(scores: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="scores: bins ascend and are below 1024"):
+        ShadowCounts(version="1", epoch=0, scores=scores)
 
 
 def test_labels_that_python_takes_for_equal_are_kept_apart() -> None:

@@ -18,7 +18,8 @@ from fairlead.schema.registry import BundleRecord, RegistryRole, RoleAssignment
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Change as Kind
 from fairlead.schema.rollout_state import Contender, RolloutApplied
-from fairlead.store.state import Transaction, bundles, rollouts
+from fairlead.schema.signature import Task
+from fairlead.store.state import Transaction, bundles, roles, rollouts
 from fairlead.store.state.rollouts import StoredRollout
 
 SALT_BYTES = 16
@@ -88,12 +89,14 @@ def _start(control: Control, transaction: Transaction, what: tuple[Rollout, int]
         salt=secrets.token_hex(SALT_BYTES),
         unit_key=record_of.settings.unit_key,
         labels=[] if decision is None else decision.labels,
+        binary=decision is not None and decision.task is Task.BINARY,
         first_epoch=rollouts.last_epoch(transaction, endpoint) + 1,
         run=run,
     )
     state, said = commands.begin(rollout, facts, transaction.now_us)
     said = said.model_copy(update={"actor": actor.name})
     rollouts.begin(transaction, rollout, noted(state, said), actor.name)
+    roles.decide_at(transaction, endpoint, challenger.sha256, None)  # what an earlier rollout may have left
     record(transaction, rollout, None, Change(state, said, actor, "rollout.started"))
     control.publisher.publish(transaction, actor.name)
 
