@@ -96,14 +96,20 @@ PAYLOADS: Mapping[str, Callable[[pd.DataFrame], tuple[bytes, str]]] = {
 }
 
 
+# MLflow's server, which knows no signature here, makes one array of numbers and text: nothing to compare with.
+MADE_TEXT = {("pipeline", form) for form in ("instances of rows", "inputs of rows", "inputs of records")}
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("form", PAYLOADS)
 def test_the_answer_is_that_of_mlflows_server(
     servers: dict[str, Server], models: Workshop, name: str, form: str
 ) -> None:
     model: Model = getattr(models, name)
-    content, kind = PAYLOADS[form](frame_of(model))
-    wanted, got = theirs(model, content, kind), ours(servers[name], content, kind)
+    frame = frame_of(model)
+    content, kind = PAYLOADS[form](frame)
+    wanted = PlainModel(model).predict(frame) if (name, form) in MADE_TEXT else theirs(model, content, kind)
+    got = ours(servers[name], content, kind)
     assert len(wanted) == 25
     assert got == (pytest.approx(wanted, rel=1e-5) if name == "regression" else wanted)
     assert [type(value) for value in got] == [type(value) for value in wanted]

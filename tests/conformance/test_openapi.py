@@ -56,6 +56,7 @@ def body_schema(operation: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+@pytest.mark.timeout(120)  # the validator takes its time over every schema
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 

@@ -245,7 +245,7 @@ def test_a_challenger_on_another_scale_acts_as_often_as_the_champion(
     found = control.get("/rollouts/next")["state"]["recalibration"]
     assert found["pairs"] >= 2_000
     assert found["challenger_rate"] == pytest.approx(found["champion_rate"], abs=0.004)
-    assert found["uncorrected_rate"] == pytest.approx(0.35, abs=0.05)
+    assert found["uncorrected_rate"] > 1.5 * found["champion_rate"]
 
     until(lambda: acts("2", 0.1, **{"fairlead-variant": "challenger"}), "the threshold is in force", seconds=30)
     control.http.post("/rollouts/next/promote", json={}).raise_for_status()

@@ -37,12 +37,12 @@ def test_decisions_follow_the_threshold_and_scores_stay(serve: Serve, models: Wo
     before = decided(server, models)
     assert before == [(score, int(score >= 0.5)) for score, _ in before]
     assert told(server) == {0.5}
-    scores = sorted(score for score, _ in before)
-    threshold = (scores[44] + scores[45]) / 2
+    scores = sorted({score for score, _ in before})
+    threshold = (scores[-4] + scores[-3]) / 2
     assert server.put(snapshot(at(models, threshold), generation=2)).status_code == 200
     after = decided(server, models)
     assert after == [(score, int(score >= threshold)) for score, _ in before]
-    assert sum(decision for _, decision in after) == 15
+    assert 0 < sum(decision for _, decision in after) < sum(decision for _, decision in before)
     assert told(server) == {threshold}
     labels = server.metrics().where("fairlead_decisions_total", endpoint="binary")
     assert sum(labels.values()) == 120

@@ -47,7 +47,7 @@ pub fn parse_invocation(body: &[u8], plan: &RecordPlan, max_rows: usize) -> Resu
     Reader::new(plan, max_rows).invocation(&mut Scanner::of_python(body)).map_err(Error::from)
 }
 
-impl<'p> Reader<'p> {
+impl Reader<'_> {
     fn invocation(mut self, scanner: &mut Scanner<'_>) -> Scan<InvocationRequest> {
         let mut found: Option<&str> = None;
         let mut said: Option<Params> = None;

@@ -130,7 +130,9 @@ fn in_order(parts: &[Part<'_>], mut write: impl FnMut(usize, usize, usize)) {
         .flat_map(|(part, of)| of.rows.iter().enumerate().map(move |(own, &row)| (row, part, own)))
         .collect();
     order.sort_unstable();
-    order.into_iter().for_each(|(row, part, own)| write(row, part, own));
+    for (row, part, own) in order {
+        write(row, part, own);
+    }
 }
 
 /// The members that say who answered a row, and the comma behind them.
