@@ -35,6 +35,7 @@ def server(serve_module: Serve, models: Workshop) -> Server:
         endpoint("simple", models.simple.bundle),
         endpoint("types", models.types.bundle),
         endpoint("strings", models.strings.bundle),
+        endpoint("default", models.pipeline.bundle),
     )
 
 
@@ -55,6 +56,7 @@ def body_schema(operation: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+@pytest.mark.timeout(120)  # the validator takes its time over every schema
 def test_the_document_is_valid(document: dict[str, Any]) -> None:
     assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
 
@@ -100,10 +102,55 @@ def test_a_record_is_described_as_the_signature_has_it(document: dict[str, Any],
         assert described.get("enum") == feature.categories
 
 
-def test_examples_of_tensors_are_answered(server: Server, document: dict[str, Any]) -> None:
+def test_invocations_are_there_for_models_of_records_and_for_the_default(document: dict[str, Any]) -> None:
+    paths = {path for path in document["paths"] if path.endswith("/invocations")}
+    assert paths == {
+        "/invocations",
+        *(f"/v1/endpoints/{name}/invocations" for name in ("binary", "pipeline", "default")),
+    }
+
+
+def resolved(document: dict[str, Any], operation: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The parameters of an operation by place and name."""
+    found = {}
+    for reference in operation.get("parameters", []):
+        parameter = document["components"]["parameters"][reference["$ref"].rpartition("/")[2]]
+        found[parameter["in"], parameter["name"].lower()] = parameter
+    return found
+
+
+def test_headers_of_a_prediction_are_described_and_understood(server: Server, document: dict[str, Any]) -> None:
+    headers = {("header", name) for name in ("fairlead-unit", "fairlead-variant", "fairlead-timeout-ms")}
+    for path, method, operation in operations(document):
+        wanted = headers if method == "post" else set()
+        if path.endswith("/invocations"):
+            wanted = headers | {("query", "predictions")}
+            example = body_schema(operation)["example"]
+            answer = server.http.post(path, json=example, headers={"fairlead-timeout-ms": "1000", "fairlead-unit": "a"})
+            described = operation["responses"]["200"]["headers"]
+            told = {name for name in answer.headers if name.startswith("fairlead-")}
+            assert told == {name.lower() for name in described}
+            assert answer.headers["fairlead-variant"] == "champion"
+        assert set(resolved(document, operation)) == wanted, path
+        if method == "post":
+            answer = server.http.post(path, content=b"{}", headers={"fairlead-timeout-ms": "soon"})
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed_request")
+            assert "fairlead-timeout-ms" in answer.text
+
+
+def test_errors_are_as_they_are_described(server: Server, document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        if method == "post":
+            content = operation["responses"]["default"]["content"]["application/json"]["schema"]["$ref"]
+            schema = document["components"]["schemas"][content.rpartition("/")[2]]
+            told = server.http.post(path, content=b"[").json()
+            assert set(schema["required"]) <= set(told) <= set(schema["properties"]), path
+
+
+def test_examples_are_answered(server: Server, document: dict[str, Any]) -> None:
     refused = {}
     for path, method, operation in operations(document):
-        if method == "post" and path.endswith("/infer"):
+        if method == "post" and path.endswith(("/infer", "/invocations")):
             answer = server.http.post(path, json=body_schema(operation)["example"])
             if answer.status_code != 200:
                 refused[path] = answer.text
@@ -114,26 +161,28 @@ def post(server: Server, path: str, content: bytes) -> None:
     answer = server.http.post(path, content=content)
     assert answer.status_code < 500 or answer.json()["code"] == "unsupported", (content, answer.text)
     if answer.status_code != 200:
-        assert set(answer.json()) <= {"error", "code", "details"}
-        assert answer.json()["error"]
+        message = "message" if path.endswith("/invocations") else "error"
+        assert set(answer.json()) <= {message, "code", "details", "error_code"}
+        assert answer.json()[message]
 
 
 PREDICT = "/v1/endpoints/pipeline:predict"
 FIELDS = st.sampled_from(["amount", "age", "country", "x", ""])
+SCORE = "/v1/endpoints/pipeline/invocations"
 INFER = ("/v2/models/types/infer", "/v2/models/binary/infer", "/v2/models/strings/infer")
 
 
 @FUZZ
 @given(value=ANYTHING)
 def test_no_json_makes_the_server_fail(server: Server, value: Any) -> None:
-    for path in (PREDICT, *INFER):
+    for path in (PREDICT, SCORE, *INFER):
         post(server, path, json.dumps(value).encode())
 
 
 @FUZZ
 @given(content=st.binary(max_size=200))
 def test_no_bytes_make_the_server_fail(server: Server, content: bytes) -> None:
-    for path in (PREDICT, *INFER):
+    for path in (PREDICT, SCORE, *INFER):
         post(server, path, content)
 
 
@@ -145,6 +194,19 @@ def test_no_bytes_make_the_server_fail(server: Server, content: bytes) -> None:
 )
 def test_no_record_makes_the_server_fail(server: Server, records: list[dict[str, Any]]) -> None:
     post(server, PREDICT, json.dumps({"records": records}).encode())
+
+
+@FUZZ
+@given(
+    form=st.sampled_from(["dataframe_split", "dataframe_records", "instances", "inputs"]),
+    rows=st.lists(st.dictionaries(FIELDS, ANYTHING, max_size=5) | st.lists(ANYTHING, max_size=4), max_size=4)
+    | st.dictionaries(
+        FIELDS | st.sampled_from(["columns", "data", "index"]), st.lists(ANYTHING, max_size=4), max_size=4
+    ),
+    params=ANYTHING,
+)
+def test_no_invocation_makes_the_server_fail(server: Server, form: str, rows: Any, params: Any) -> None:
+    post(server, SCORE, json.dumps({form: rows, "params": params}).encode())
 
 
 @FUZZ

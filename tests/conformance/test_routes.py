@@ -22,8 +22,17 @@ READ_ONLY = (
     "/openapi.json",
     "/docs",
     "/metrics",
+    "/ping",
+    "/health",
+    "/version",
 )
-POST_ONLY = ("/v2/models/simple/infer", "/v2/models/simple/versions/1/infer", "/v1/endpoints/simple:predict")
+POST_ONLY = (
+    "/v2/models/simple/infer",
+    "/v2/models/simple/versions/1/infer",
+    "/v1/endpoints/simple:predict",
+    "/v1/endpoints/simple/invocations",
+    "/invocations",
+)
 UNKNOWN_ROUTES = (
     "/v1",
     "/v3",
@@ -32,6 +41,8 @@ UNKNOWN_ROUTES = (
     "/v2/models/simple/versions/1/infer/more",
     "/v1/endpoints/simple:explain",
     "/v1/endpoints/:predict",
+    "/v1/endpoints//invocations",
+    "/invocations/",
     "/metrics/",
     "/snapshot",
     "/debug/state",
@@ -97,7 +108,9 @@ def test_an_unknown_model_or_version_is_named(server: Server, path: str, code: s
     assert named in answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["/v2/models/absent/infer", "/v1/endpoints/absent:predict"])
+@pytest.mark.parametrize(
+    "path", ["/v2/models/absent/infer", "/v1/endpoints/absent:predict", "/v1/endpoints/absent/invocations"]
+)
 def test_predictions_of_an_unknown_endpoint_are_refused(server: Server, path: str) -> None:
     answer = server.http.post(path, json={})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_endpoint")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 BLOCKS_THAT_RUN = {
     "README.md": 5,
     "docs/guides/pack.md": 3,
-    "docs/guides/serve.md": 4,
+    "docs/guides/serve.md": 5,
     "docs/guides/log.md": 3,
     "docs/guides/monitor.md": 3,
     "docs/guides/control.md": 4,

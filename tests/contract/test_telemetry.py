@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 
 from fairlead.rollout.slicing import slice_size
 from fairlead.schema.signature import Signature
 from fairlead.schema.snapshot import MOST_SLICE_COLUMNS, MOST_SLICE_VALUES
-from fairlead.schema.telemetry import LATENCY_EDGES_US, SCORE_BINS, SCORE_DELTA_EDGES, SKETCH_REGISTERS, SliceCounts
+from fairlead.schema.telemetry import (
+    LATENCY_EDGES_US,
+    LOGIT_BINS,
+    LOGIT_LIMIT,
+    SCORE_BINS,
+    SCORE_DELTA_EDGES,
+    SKETCH_REGISTERS,
+    SliceCounts,
+    logit_edge,
+)
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "crates" / "dataplane" / "src"
@@ -25,6 +35,10 @@ def constant(name: str, file: str = "arms.rs") -> str:
 
 def test_bins_and_registers_are_those_of_the_documents() -> None:
     assert int(constant("SCORE_BINS")) == SCORE_BINS
+    assert int(constant("LOGIT_BINS")) == LOGIT_BINS
+    assert float(constant("LOGIT_LIMIT")) == LOGIT_LIMIT
+    # The Rust side's own test holds its bins to this rule.
+    assert [logit_edge(k) for k in (512, 544)] == [0.5, 1 / (1 + math.exp(-1))]
     assert 2 ** int(constant("SKETCH_BITS")) == SKETCH_REGISTERS
     assert int(constant("MOST_VALUES", "slices.rs")) == MOST_SLICE_VALUES
     assert int(constant("MOST_SLICE_COLUMNS", "wire/snapshot.rs")) == MOST_SLICE_COLUMNS

@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from fairlead.rollout.replay import replay
+from fairlead.schema.rollout import Rollout
+from fairlead.schema.rollout_state import RolloutDecision, RolloutState
 from tests.serverkit import delivery
 from tests.serverkit.control import ControlPlane
 from tests.serverkit.delivery import address, champion_now, digest, requests, stage
@@ -158,3 +162,66 @@ def test_shifted_scores_are_noticed(start_control: StartControl, tmp_path: Path)
         assert ended(control, 120)["state"]["phase"] == "rolled_back"
         exchanges = traffic.stop()
     assert Counter(traffic.statuses()) == {200: len(exchanges)}
+
+
+RARE = """
+import numpy as np
+
+def predict(batch: dict[str, np.ndarray]) -> np.ndarray:
+    return 1 / (1 + np.exp(9.0 - batch["amount"] / 20))
+"""
+
+
+def test_a_challenger_on_another_scale_acts_as_often_as_the_champion(
+    start_control: StartControl, tmp_path: Path
+) -> None:
+    control = start_control("--data-port", "0")
+    champion, challenger = packed(tmp_path, RARE, "champion"), packed(tmp_path, RARE.replace("9.0", "6.5"), "shifted")
+    stage(control, champion, challenger)
+    until(lambda: "risk" in serving(control), "the champion is served", seconds=30)
+    records = [{"amount": n / 10 + 0.05} for n in range(2_000)]
+
+    def acts(version: str, rate: float, **headers: str) -> bool:
+        """Whether it is this version that answers all amounts, and acts so often."""
+        url = f"{control.addresses['data_url']}/v1/endpoints/risk:predict"
+        told = httpx.post(url, json={"records": records, "unit": "me"}, headers=headers, trust_env=False).json()
+        decisions = [int(row["decision"]) for row in told["predictions"]]
+        return told["version"] == version and abs(sum(decisions) / len(decisions) - rate) < 0.004
+
+    assert acts("1", 0.1)
+    steps: list[dict[str, Any]] = [{"shadow": {"percent": 100}}, {"pause": {"duration": "1s"}}, {"setWeight": 50}]
+    wanted = document(challenger, *steps, {"pause": {}}, guardrails=[])
+    wanted["spec"]["recalibrate"] = {"from": "shadow", "minPairs": 2_000}
+    with Traffic(address(control), requests(records), connections=8):
+        assert control.http.put("/rollouts", json=wanted).is_success
+        until(lambda: serving(control)["risk"]["variants"][1:], "the challenger is loaded", seconds=30)
+        assert acts("2", 0.35, **{"fairlead-variant": "challenger"})
+        until(lambda: control.get("/rollouts/next")["state"]["step"] == 3, "units are the challenger's", seconds=60)
+    found = control.get("/rollouts/next")["state"]["recalibration"]
+    assert found["pairs"] >= 2_000
+    assert found["challenger_rate"] == pytest.approx(found["champion_rate"], abs=0.004)
+    assert found["uncorrected_rate"] > 1.5 * found["champion_rate"]
+
+    until(lambda: acts("2", 0.1, **{"fairlead-variant": "challenger"}), "the threshold is in force", seconds=30)
+    control.http.post("/rollouts/next/promote", json={}).raise_for_status()
+    until(lambda: acts("2", 0.1), "the new champion keeps it", seconds=30)
+    kept = {one["version"]: one["threshold"] for one in control.get("/endpoints/risk/roles")}
+    assert kept == {"1": None, "2": found["threshold"]}
+    control.http.post("/rollouts/next/undo", json={}).raise_for_status()
+    until(lambda: acts("1", 0.1), "the former champion decides as it did", seconds=30)
+    assert {one["threshold"] for one in control.get("/endpoints/risk/roles")} == {None}
+    [cut_over] = [
+        event
+        for event in control.get("/rollouts/next/events", limit=100)["events"]
+        if "the challenger decides at" in event["evidence"]["decision"]["reason"]
+    ]
+    kept_evidence = RolloutDecision.model_validate(cut_over["evidence"]["decision"])
+    before_it = RolloutState.model_validate(cut_over["evidence"]["before"])
+    assert replay(Rollout.model_validate(cut_over["evidence"]["rollout"]), before_it, kept_evidence) == kept_evidence
+
+
+def serving(control: ControlPlane) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{control.addresses['data_admin_url']}/debug/state", trust_env=False).json()[
+        "endpoints"
+    ]
+    return found

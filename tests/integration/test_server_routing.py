@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fairlead.schema.snapshot import Endpoint, Role, Routing, Snapshot
-from fairlead.schema.telemetry import Telemetry
+from fairlead.schema.telemetry import Telemetry, logit_edge
 from tests.serverkit.fixtures import Serve
 from tests.serverkit.models import Workshop
 from tests.serverkit.plane import Plane, plane
@@ -208,6 +208,11 @@ def test_a_shadow_sees_everything_answers_nobody_and_is_compared(
     )
     assert {(int(a), int(b)): n for a, b, n in counts["flips"]} == dict(flips)
     assert sum(counts["score_delta_counts"]) == len(UNITS)
+    scored = [score for score in theirs if score is not None]
+    for number, count in counts["scores"]:
+        inside = [score for score in scored if logit_edge(number) <= score < logit_edge(number + 1)]
+        assert len(inside) == count, "a bin holds what lies between its edges"
+    assert sum(count for _, count in counts["scores"]) == len(scored)
     rows = server.metrics().total("fairlead_rows_total", endpoint="binary", version="3")
     assert rows == len(UNITS)
 

@@ -20,7 +20,7 @@ use crate::tensor::Tensor;
 use crate::validate;
 use crate::violation::Violation;
 use crate::wire::oip::{self, InferAnswer};
-use crate::wire::records::{self, Part, PredictionsAnswer};
+use crate::wire::records::{self, InvocationRequest, Part, PredictionsAnswer, RecordsRequest, Wanted};
 use crate::wire::snapshot::{Durability, Validation};
 
 /// What one I/O thread answers with.
@@ -44,6 +44,23 @@ pub struct Call<'a> {
     pub unit: Option<&'a str>,
     /// The variant named in the transport's headers.
     pub wish: Option<Wish<'a>>,
+}
+
+/// How the body of `/invocations` is to be read and answered, as far as it does not say so itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub csv: bool,
+    pub wanted: Wanted,
+}
+
+/// The answer of `/invocations`, and what its body has no place for.
+#[derive(Debug)]
+pub struct Invoked {
+    pub body: Vec<u8>,
+    /// Prediction id of the request's first row.
+    pub first_id: u128,
+    /// Roles and versions that answered, the first row's first.
+    pub answered_by: Vec<(&'static str, Box<str>)>,
 }
 
 /// Who answers a request.
@@ -110,6 +127,14 @@ impl Answerer {
         account.close(outcome)
     }
 
+    /// Answers an `MLflow` scoring request.
+    pub async fn invoke(&self, plan: &Plan, call: Call<'_>, asked: Asked) -> Result<Invoked> {
+        let seat = find(plan, &call)?;
+        let mut account = Account::open(&seat.variant().core, call.received);
+        let outcome = self.invoke_on(seat, &mut account, &call, asked).await;
+        account.close(outcome)
+    }
+
     async fn infer_on<'p>(&self, seat: Seat<'p>, account: &mut Account<'p>, call: &Call<'_>) -> Result<Vec<u8>> {
         self.admit(seat.endpoint, seat.variant(), call).await?;
         let signature = &seat.variant().core.model.signature;
@@ -151,10 +176,59 @@ impl Answerer {
         self.admit(seat.endpoint, seat.variant(), call).await?;
         let request = records::parse_records(call.body, &seat.variant().records, self.max_rows)?;
         let rows = request.rows;
+        let shares = self.answer_records(seat, account, call, request).await?;
+        let mut body = Vec::with_capacity(256 + 128 * rows);
+        match &shares[..] {
+            [only] => records::write_predictions(&mut body, &only.predictions()),
+            _ => records::write_parts(&mut body, &parts(&shares)),
+        }
+        Ok(body)
+    }
+
+    async fn invoke_on<'p>(
+        &self,
+        seat: Seat<'p>,
+        account: &mut Account<'p>,
+        call: &Call<'_>,
+        asked: Asked,
+    ) -> Result<Invoked> {
+        self.admit(seat.endpoint, seat.variant(), call).await?;
+        let plan = &seat.variant().records;
+        let InvocationRequest { records: request, wanted } = if asked.csv {
+            let records = records::parse_csv(call.body, plan, self.max_rows)?;
+            InvocationRequest { records, wanted: None }
+        } else {
+            records::parse_invocation(call.body, plan, self.max_rows)?
+        };
+        let wanted = wanted.unwrap_or(asked.wanted);
+        if wanted == Wanted::Score && seat.variant().core.model.decision.is_none() {
+            let message = format!("endpoint {}: the model gives no score, ask for `decision` or `full`", call.endpoint);
+            return Err(Error::new(Code::Unsupported, message));
+        }
+        let rows = request.rows;
+        let shares = self.answer_records(seat, account, call, request).await?;
+        let mut body = Vec::with_capacity(32 + 16 * rows);
+        records::write_invocation(&mut body, &parts(&shares), wanted);
+        Ok(Invoked {
+            body,
+            first_id: shares.first().map_or(0, |share| share.first_id),
+            answered_by: shares.iter().map(|share| (share.core.role, share.core.version.clone())).collect(),
+        })
+    }
+
+    /// Answers named records: one share, or one for each variant that units of the request belong to, the first row's first.
+    async fn answer_records<'p>(
+        &self,
+        seat: Seat<'p>,
+        account: &mut Account<'p>,
+        call: &Call<'_>,
+        request: RecordsRequest,
+    ) -> Result<Vec<Share<'p>>> {
+        let count = request.rows;
         let (time_us, first_id) = self.stamp();
         let parsed = Parsed {
             inputs: request.inputs,
-            rows,
+            rows: count,
             violations: request.violations,
             units: request.units,
             request_id: request.request_id.map(Arc::from),
@@ -163,44 +237,20 @@ impl Answerer {
             first_id,
         };
         let groups = if seat.chosen { Vec::new() } else { groups(seat.endpoint, &parsed) };
-        if groups.len() > 1 {
-            return self.predict_apart(seat, account, call, parsed, groups).await;
+        if groups.len() < 2 {
+            let (core, answered) = self.routed(seat, account, call, (parsed, None)).await?;
+            return Ok(vec![Share { core, answered, first_id, count, rows: Vec::new() }]);
         }
-        let (core, answered) = self.routed(seat, account, call, (parsed, None)).await?;
-        let mut body = Vec::with_capacity(256 + 128 * rows);
-        records::write_predictions(&mut body, &predictions(core, &answered, first_id, rows));
-        Ok(body)
-    }
-
-    /// Answers records of units that belong to different variants: each variant answers its own rows.
-    async fn predict_apart<'p>(
-        &self,
-        seat: Seat<'p>,
-        account: &mut Account<'p>,
-        call: &Call<'_>,
-        parsed: Parsed,
-        groups: Vec<(usize, Vec<usize>)>,
-    ) -> Result<Vec<u8>> {
-        let mut parts = Vec::with_capacity(groups.len());
-        for (index, rows) in &groups {
-            let mut part = parsed.only(rows);
+        let mut shares = Vec::with_capacity(groups.len());
+        for (index, rows) in groups {
+            let mut part = parsed.only(&rows);
             part.first_id = self.ids.lock().next(parsed.time_us);
             let first_id = part.first_id;
             // The variants answer one after the other: who sends many units in one request is not in a hurry.
-            let (core, answered) = self.routed(seat, account, call, (part, Some(*index))).await?;
-            parts.push((core, answered, first_id));
+            let (core, answered) = self.routed(seat, account, call, (part, Some(index))).await?;
+            shares.push(Share { core, answered, first_id, count: rows.len(), rows });
         }
-        let parts: Vec<Part<'_>> = parts
-            .iter()
-            .zip(&groups)
-            .map(|((core, answered, first_id), (_, rows))| Part {
-                answer: predictions(core, answered, *first_id, rows.len()),
-                rows,
-            })
-            .collect();
-        let mut body = Vec::with_capacity(256 + 128 * parsed.rows);
-        records::write_parts(&mut body, &parts);
-        Ok(body)
+        Ok(shares)
     }
 
     fn mirror(&self, endpoint: &Endpoint, routing: &Routing, index: usize, parsed: &Parsed) -> Option<Mirror> {
@@ -376,25 +426,42 @@ fn counted(routing: &Routing, parsed: &Parsed) -> Vec<Counted> {
     }
 }
 
-/// A request's rows as an answer has them.
-fn predictions<'a>(core: &'a Core, answered: &'a Answered, first_id: u128, rows: usize) -> PredictionsAnswer<'a> {
-    let range = answered.start..answered.start + rows;
-    PredictionsAnswer {
-        endpoint: &core.endpoint,
-        version: &core.version,
-        variant: core.role,
-        bundle: &core.sha256,
-        first_id,
-        decision: core.model.signature.decision.as_ref(),
-        specs: &core.model.signature.outputs,
-        outputs: &answered.outcome.outputs,
-        start: answered.start,
-        rows,
-        scores: answered.outcome.scores.get(range.clone()).unwrap_or_default(),
-        decisions: answered.outcome.decisions.get(range).unwrap_or_default(),
-        violations: &answered.violations,
-        feature_names: &core.model.feature_names,
+/// Rows of a request that one variant answered.
+struct Share<'p> {
+    core: &'p Core,
+    answered: Answered,
+    first_id: u128,
+    count: usize,
+    /// Which rows of the request they are; empty where they are all of them.
+    rows: Vec<usize>,
+}
+
+impl Share<'_> {
+    /// The rows as an answer has them.
+    fn predictions(&self) -> PredictionsAnswer<'_> {
+        let (core, answered) = (self.core, &self.answered);
+        let range = answered.start..answered.start + self.count;
+        PredictionsAnswer {
+            endpoint: &core.endpoint,
+            version: &core.version,
+            variant: core.role,
+            bundle: &core.sha256,
+            first_id: self.first_id,
+            decision: core.model.signature.decision.as_ref(),
+            specs: &core.model.signature.outputs,
+            outputs: &answered.outcome.outputs,
+            start: answered.start,
+            rows: self.count,
+            scores: answered.outcome.scores.get(range.clone()).unwrap_or_default(),
+            decisions: answered.outcome.decisions.get(range).unwrap_or_default(),
+            violations: &answered.violations,
+            feature_names: &core.model.feature_names,
+        }
     }
+}
+
+fn parts<'a>(shares: &'a [Share<'_>]) -> Vec<Part<'a>> {
+    shares.iter().map(|share| Part { answer: share.predictions(), rows: &share.rows }).collect()
 }
 
 /// What became of a request for the comparison of variants, and whether its rows broke the signature.
@@ -435,7 +502,7 @@ impl<'c> Account<'c> {
         self.core = core;
     }
 
-    fn close(mut self, outcome: Result<Vec<u8>>) -> Result<Vec<u8>> {
+    fn close<T>(mut self, outcome: Result<T>) -> Result<T> {
         self.settled = true;
         match &outcome {
             Ok(_) => {

@@ -213,6 +213,22 @@ impl Arm {
 /// Lower bounds of the bins of the difference between a shadow's score and the score given, beyond "the same".
 pub const DELTA_EDGES: [f64; 10] = [1e-6, 1e-4, 1e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5];
 
+/// Bins of a shadow's scores, equal in log-odds from -`LOGIT_LIMIT` to `LOGIT_LIMIT`: as fine for a decision of one
+/// row in ten thousand as for one of every other. What lies outside goes to the nearest.
+pub const LOGIT_BINS: usize = 1_024;
+pub const LOGIT_LIMIT: f64 = 16.0;
+
+/// The bin of a score.
+pub fn logit_bin(score: f64) -> usize {
+    if score >= 1.0 {
+        return LOGIT_BINS - 1;
+    }
+    let odds = (score / (1.0 - score)).ln();
+    let bin = (odds + LOGIT_LIMIT) * (LOGIT_BINS as f64 / (2.0 * LOGIT_LIMIT));
+    // A score of 0 or below has no log-odds; the conversion makes 0 of it.
+    (bin as usize).min(LOGIT_BINS - 1)
+}
+
 /// A shadow's answers beside those that were given, row by row.
 #[derive(Debug)]
 pub struct Shadow {
@@ -224,6 +240,8 @@ pub struct Shadow {
     /// How often each decision of the shadow (inner) stood beside each decision given (outer).
     pub flips: Vec<Vec<AtomicU64>>,
     pub deltas: [AtomicU64; DELTA_EDGES.len() + 1],
+    /// The shadow's scores of the pairs in `flips`, by `logit_bin`.
+    pub scores: Box<[AtomicU64]>,
 }
 
 impl Shadow {
@@ -236,6 +254,7 @@ impl Shadow {
             failures: AtomicU64::new(0),
             flips: (0..labels).map(|_| row()).collect(),
             deltas: [const { AtomicU64::new(0) }; DELTA_EDGES.len() + 1],
+            scores: (0..LOGIT_BINS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
 
@@ -246,6 +265,9 @@ impl Shadow {
             && let Some(cell) = self.flips.get(usize::from(from)).and_then(|row| row.get(usize::from(to)))
         {
             cell.fetch_add(1, Ordering::Relaxed);
+            if let Some(score) = shadow.1 {
+                self.scores[logit_bin(score)].fetch_add(1, Ordering::Relaxed);
+            }
         }
         if let (Some(a), Some(b)) = (given.1, shadow.1) {
             let delta = (a - b).abs();
@@ -467,6 +489,27 @@ mod tests {
         let sum: f64 = arm.sketch.iter().map(|register| (-f64::from(register.load(Ordering::Relaxed))).exp2()).sum();
         let estimate = 0.7213 / (1.0 + 1.079 / size) * size * size / sum;
         assert!((estimate / f64::from(units) - 1.0).abs() < 0.05, "{estimate}");
+    }
+
+    #[test]
+    fn bins_of_log_odds_are_fine_in_both_tails() {
+        let edge = |bin: usize| 1.0 / (1.0 + (16.0 - bin as f64 / 32.0).exp());
+        for bin in [1, 32, 300, 512, 700, 1_000, 1_023] {
+            assert_eq!(logit_bin(edge(bin) * (1.0 + 1e-9)), bin);
+            assert_eq!(logit_bin(edge(bin) * (1.0 - 1e-9)), bin - 1);
+        }
+        assert_eq!([-1.0, 0.0, 1e-9, f64::MIN].map(logit_bin), [0; 4]);
+        assert_eq!([1.0, 7.0, 1.0 - 1e-9].map(logit_bin), [LOGIT_BINS - 1; 3]);
+    }
+
+    #[test]
+    fn a_shadows_scores_are_counted_for_pairs_that_both_decided() {
+        let shadow = Shadow::new("2", 0, 2);
+        shadow.compare((Some(1), Some(0.9)), (Some(0), Some(0.5)));
+        shadow.compare((None, None), (Some(0), Some(0.5)));
+        shadow.compare((Some(1), Some(0.9)), (None, None));
+        assert_eq!(shadow.scores[512].load(Ordering::Relaxed), 1);
+        assert_eq!(shadow.scores.iter().map(|bin| bin.load(Ordering::Relaxed)).sum::<u64>(), 1);
     }
 
     #[test]

@@ -146,11 +146,12 @@ impl Loader {
     ) -> Result<Arc<Variant>> {
         let bundle = bundle::open(Path::new(&spec.bundle.path), spec.bundle.sha256.as_deref())?;
         let key = format!(
-            "{} {} {} {} {:?} {:?} {:?} {:?}",
+            "{} {} {} {} {:?} {:?} {:?} {:?} {:?}",
             endpoint.name,
             spec.version,
             spec.role.name(),
             bundle.sha256,
+            spec.threshold,
             endpoint.durability,
             endpoint.unit_key,
             endpoint.batching,
@@ -173,6 +174,9 @@ impl Loader {
     fn core(&self, endpoint: &snapshot::Endpoint, spec: &snapshot::Variant, bundle: &Bundle) -> Result<Core> {
         let mut model = Model::new(bundle.signature.clone())?;
         model.zero_bytes = !matches!(bundle.manifest.engine, wire::Engine::Onnx(_));
+        if let Some(threshold) = spec.threshold {
+            model.decide_at(threshold).map_err(|what| Error::new(Code::SnapshotInvalid, what))?;
+        }
         let metrics = self.metrics.variant(&endpoint.name, &spec.version, &model);
         let role = spec.role.name();
         let stream = Stream::new(StreamSpec {

@@ -87,6 +87,22 @@ impl Model {
         Ok(Self { signature, features, feature_names, columns, decision, zero_bytes: true })
     }
 
+    /// The score from which on the positive class is decided; none where no threshold decides.
+    pub fn threshold(&self) -> Option<f64> {
+        self.decision.as_ref().filter(|rule| rule.task == Task::Binary).map(|rule| rule.threshold)
+    }
+
+    /// Decides at another threshold than the bundle's; an error in words where no threshold decides.
+    pub fn decide_at(&mut self, threshold: f64) -> std::result::Result<(), String> {
+        match &mut self.decision {
+            Some(rule) if rule.task == Task::Binary => {
+                rule.threshold = threshold;
+                Ok(())
+            }
+            _ => Err("threshold: the model makes no binary decision".to_owned()),
+        }
+    }
+
     /// A valid row of plausible values, `rows` times: what a model is warmed with.
     pub fn sample_inputs(&self, rows: usize) -> Vec<Tensor> {
         let make = |(index, spec): (usize, &TensorSpec)| {

@@ -59,6 +59,7 @@ impl Variant {
             "bundle": &*self.core.sha256,
             "platform": self.platform(),
             "ready": self.core.ready(),
+            "threshold": self.core.model.threshold(),
             "dispatch": dispatch,
             "worker_restarts": self.core.worker_restarts(),
         })

@@ -193,6 +193,10 @@ def counts(view: Any) -> str:
     if known["replicas_behind"]:
         words += f", {known['replicas_behind']} behind"
     words += f"; {known['requests_per_second']:.3g} requests/s"
+    recalibration = view["state"].get("recalibration")
+    if recalibration is not None:
+        rates = f"{recalibration['challenger_rate']:.3%} of pairs, the champion {recalibration['champion_rate']:.3%}"
+        words += f"; decides at {recalibration['threshold']:.6g} ({rates})"
     if cohort is not None:
         words += f"; cohort {known['challenger_units']:,} of {cohort['max_units']:,} units"
     return words

@@ -45,6 +45,7 @@ class Publisher:
                     role=Role(holder.role.value),
                     version=holder.version,
                     bundle=BundleReference(path=self.reference(known[holder.sha256]), sha256=holder.sha256),
+                    threshold=holder.threshold,
                 )
                 for holder in ordered
             ]

@@ -40,6 +40,8 @@ class Facts:
     labels: Sequence[Scalar] = ()
     features: Sequence[FeatureSpec] = ()
     """Of the challenger's signature, which are the champion's too."""
+    binary: bool = False
+    """Whether the challenger decides by one score and a threshold."""
     first_epoch: int = 1
     """Above every epoch that the endpoint has had: telemetry never forgets."""
     run: int = 1
@@ -165,6 +167,8 @@ def _check(rollout: Rollout, facts: Facts) -> None:
     spec = rollout.spec
     if facts.champion.sha256 == facts.challenger.sha256:
         raise _refused(f"{facts.challenger.version} is the champion of {spec.endpoint} already")
+    if spec.recalibrate is not None and not facts.binary:
+        raise _refused("recalibrate: the challenger makes no binary decision, so that it has no threshold")
     if spec.unit is not None and spec.unit != facts.unit_key:
         raise _refused(
             f"the unit key of {spec.endpoint} is {facts.unit_key!r}, not {spec.unit!r}",

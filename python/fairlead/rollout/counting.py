@@ -85,6 +85,7 @@ def _epoch(endpoint: str, state: RolloutState, allocation: Allocation, reports: 
         pairs=0 if pairs is None else pairs.pairs,
         flips=[] if pairs is None else pairs.flips,
         shadow_failures=0 if pairs is None else pairs.failures,
+        shadow_scores=[] if pairs is None else pairs.scores,
     )
 
 

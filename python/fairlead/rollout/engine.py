@@ -10,7 +10,7 @@ The rules in their order; the first that has something to say decides:
 | deadline | `maxDuration` is over: hold |
 | waiting | a person, or a `pause: {}`, has stopped it: nothing |
 | cohort | more units than the cohort allows: a smaller share |
-| step | what the step in force asks for: advance, promote, or wait |
+| step | what the step in force asks for: advance, promote, or wait; `recalibrate` goes before units |
 
 Protection comes before everything, a person's approval last. Missing or stale telemetry is never health: nothing
 advances on it, and nothing is promoted.
@@ -22,6 +22,7 @@ from collections.abc import Callable
 
 from fairlead.rollout.assessment import assess
 from fairlead.rollout.course import changed, size_cohort, step_of
+from fairlead.rollout.recalibration import recalibrated
 from fairlead.rollout.steps import Look, Outcome, stale, take_step
 from fairlead.schema.guardrail import GuardrailAction
 from fairlead.schema.registry import Verdict
@@ -44,7 +45,7 @@ def decide(rollout: Rollout, state: RolloutState, evidence: Evidence, now: int) 
         if outcome is not None:
             break
     else:
-        outcome = take_step(look)
+        outcome = recalibrated(look, take_step(look))
     return outcome.state, _decision(outcome, now, look)
 
 

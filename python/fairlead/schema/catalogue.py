@@ -35,7 +35,7 @@ ERRORS: tuple[ErrorSpec, ...] = (
     ErrorSpec("unknown_version", 404, "NOT_FOUND", "the endpoint has no such version", "GET /v2/models/NAME lists the versions"),
     ErrorSpec("unknown_route", 404, "NOT_FOUND", "no such path", "GET /openapi.json lists the paths"),
     ErrorSpec("method_not_allowed", 405, "UNIMPLEMENTED", "the path exists, but not for this method", "see the Allow header"),
-    ErrorSpec("unsupported_media_type", 415, "INVALID_ARGUMENT", "the body's content type or encoding is not understood", "send application/json, not compressed"),
+    ErrorSpec("unsupported_media_type", 415, "INVALID_ARGUMENT", "the body's content type or encoding is not understood", "send application/json, or text/csv to /invocations, not compressed"),
     ErrorSpec("queue_full", 429, "RESOURCE_EXHAUSTED", "the endpoint's queue is full", "retry after the time in Retry-After, or add replicas"),
     ErrorSpec("not_ready", 503, "UNAVAILABLE", "the endpoint's model cannot answer now", "GET /v2/models/NAME/ready tells when it can"),
     ErrorSpec("draining", 503, "UNAVAILABLE", "the server is shutting down", "retry; another replica answers"),

@@ -66,6 +66,8 @@ class RoleHolder(Document):
     sha256: Sha256
     version: Version
     since_us: Microseconds
+    threshold: float | None = None
+    """Where it decides on this endpoint, if a rollout has recalibrated it; None: as the bundle says."""
 
 
 class RoleMove(Document):

@@ -144,6 +144,15 @@ class OnRollback(StrEnum):
     """It stays challenger, without traffic."""
 
 
+class Recalibrate(CamelDocument):
+    """The challenger decides at another threshold, so that it acts as often as the champion does."""
+
+    source: Literal["shadow"] = Field(default="shadow", alias="from")
+    """Where both have scored the same requests."""
+    min_pairs: int = Field(default=1_000, ge=1)
+    """Rows that both must have decided; until then no unit is the challenger's."""
+
+
 class RolloutSpec(CamelDocument):
     endpoint: BundleName
     challenger: ChallengerReference
@@ -155,6 +164,8 @@ class RolloutSpec(CamelDocument):
     guardrails: list[Guardrail] = Field(default_factory=list, max_length=50)
     max_duration: Duration | None = None
     on_rollback: OnRollback = OnRollback.ARCHIVE
+    recalibrate: Recalibrate | None = None
+    """At cut-over; None: the challenger decides as its bundle says."""
     strategy: Strategy
 
     @model_validator(mode="after")
@@ -178,6 +189,16 @@ class RolloutSpec(CamelDocument):
                     raise ValueError(f"step {number}: no guardrail {name!r} to be proven; there are {names}")
                 if not known[name].can_be_proven:
                     raise ValueError(f"step {number}: {name!r} cannot be proven without a margin that accepts some")
+        return self
+
+    @model_validator(mode="after")
+    def _shadow_before_units(self) -> Self:
+        if self.recalibrate is None:
+            return self
+        divides = [number for number, step in enumerate(self.steps) if step.set_weight or step.set_cohort]
+        shadows = [number for number, step in enumerate(self.steps) if step.shadow is not None and step.shadow.percent]
+        if not shadows or (divides and divides[0] < shadows[0]):
+            raise ValueError("recalibrate: needs a step `shadow` before the challenger gets units")
         return self
 
     def level(self, guardrail: Guardrail) -> float:

@@ -88,6 +88,20 @@ class CohortSize(Document):
     """The challenger's, estimated."""
 
 
+class Recalibration(Document):
+    """The threshold at which a challenger acts as often as the champion, on the pairs that a shadow has shown."""
+
+    threshold: float
+    pairs: Count
+    """Rows that both decided."""
+    champion_rate: float
+    """Part of them for which the champion decided the positive class."""
+    challenger_rate: float
+    """Part of them that the challenger scored at the threshold or above."""
+    uncorrected_rate: float
+    """The same at the challenger's own threshold."""
+
+
 class RolloutState(Document):
     """All that is kept; with the document and the counts it determines what happens next."""
 
@@ -114,6 +128,8 @@ class RolloutState(Document):
     void: bool = False
     """The split was refuted: no evidence of this run means anything."""
     cohort: CohortSize | None = None
+    recalibration: Recalibration | None = None
+    """As it was found at cut-over; the challenger decides by it from then on, also as champion."""
     last: tuple[Action, Verdict, str] | None = None
     """The last decision, so that it is recorded once."""
 
@@ -162,6 +178,8 @@ class EpochEvidence(Document):
     """Of answers, the shadow's and the one given."""
     flips: list[tuple[Scalar, Scalar, Count]] = Field(default_factory=list)
     shadow_failures: Count = 0
+    shadow_scores: list[tuple[Count, Count]] = Field(default_factory=list)
+    """As telemetry has them (`ShadowCounts.scores`)."""
 
 
 class Evidence(Document):

@@ -95,6 +95,8 @@ class Variant(Document):
     role: Role
     version: Version = "1"
     bundle: BundleReference
+    threshold: float | None = Field(default=None, allow_inf_nan=False)
+    """The score from which on the positive class is decided; None: the bundle's own. For a binary decision only."""
 
 
 class Routing(Document):

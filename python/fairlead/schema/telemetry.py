@@ -31,6 +31,13 @@ LATENCY_EDGES_US: tuple[int, ...] = (*(round(50 * 2 ** (i / 4)) for i in range(8
 SCORE_DELTA_EDGES: tuple[float, ...] = (1e-6, 1e-4, 1e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5)
 """Lower bounds of the bins of |score of the shadow - score given| beyond bin 0, which is "the same"."""
 
+LOGIT_BINS = 1_024
+"""Bins of a shadow's scores, equal in log-odds: bin k begins at `logit_edge(k)`. As fine for a decision of one row in
+ten thousand as for one of every other; scores outside go to the nearest."""
+
+LOGIT_LIMIT = 16.0
+"""Log-odds of the last bin's end; the first begins at minus this."""
+
 SKETCH_REGISTERS = 4_096
 """Registers of the sketch of units, one byte each: the first 12 bits of a unit's 64-bit hash choose one, and it keeps
 the most leading zeros of the other 52, plus one. Standard error 1.6 percent."""
@@ -56,6 +63,11 @@ def _sketch(value: str) -> str:
 
 Sketch = Annotated[str, AfterValidator(_sketch)]
 """HyperLogLog registers, one byte each, in base64; empty: nothing was counted."""
+
+
+def logit_edge(number: int) -> float:
+    """Return the score at which bin `number` of `LOGIT_BINS` begins."""
+    return 1 / (1 + math.exp(LOGIT_LIMIT - number * 2 * LOGIT_LIMIT / LOGIT_BINS))
 
 
 class SliceCounts(Document):
@@ -127,12 +139,17 @@ class ShadowCounts(Document):
     flips: list[tuple[Scalar, Scalar, Count]] = Field(default_factory=list)
     """From the decision given, to the shadow's, how often."""
     score_delta_counts: list[Count] = Field(default_factory=lambda: [0] * (len(SCORE_DELTA_EDGES) + 1))
+    scores: list[tuple[Count, Count]] = Field(default_factory=list)
+    """The shadow's scores of the pairs in `flips`: bin of `LOGIT_BINS`, ascending, and how many; others are empty."""
     failures: Count = 0
     """Pairs that did not come about: the shadow failed or was too late."""
 
     @model_validator(mode="after")
     def _lengths(self) -> Self:
         _length("score_delta_counts", self.score_delta_counts, len(SCORE_DELTA_EDGES) + 1)
+        bins = [number for number, _ in self.scores]
+        if bins != sorted(set(bins)) or any(number >= LOGIT_BINS for number in bins):
+            raise ValueError(f"scores: bins ascend and are below {LOGIT_BINS}")
         return self
 
 
@@ -256,11 +273,15 @@ def _add_shadows(first: ShadowCounts, second: ShadowCounts) -> ShadowCounts:
         # True, 1 and 1.0 are one dictionary key, but three labels.
         flips[type(given).__name__, given, type(other).__name__, other] += count
     ordered = sorted(flips.items(), key=lambda item: tuple(map(str, item[0])))
+    scores: Counter[int] = Counter()
+    for number, count in (*first.scores, *second.scores):
+        scores[number] += count
     return first.model_copy(
         update={
             "pairs": first.pairs + second.pairs,
             "failures": first.failures + second.failures,
             "flips": [(given, other, count) for (_, given, _, other), count in ordered],
             "score_delta_counts": _sums(first.score_delta_counts, second.score_delta_counts),
+            "scores": sorted(scores.items()),
         }
     )

@@ -185,6 +185,26 @@ def test_a_vacated_role_is_vacant(champion: Database) -> None:
         assert roles.holder_at(transaction, "fraud", RegistryRole.CHALLENGER, 2**60) is None
 
 
+def test_a_threshold_goes_with_its_bundle_and_with_no_other(champion: Database) -> None:
+    with champion.change() as transaction:
+        go(transaction, 2, None, RegistryRole.CHALLENGER)
+        roles.decide_at(transaction, "fraud", f"{2:064x}", 0.1 + 0.2)
+        roles.decide_at(transaction, "fraud", f"{3:064x}", 0.5)  # has no role there: nothing to keep
+    with champion.change() as transaction:
+        go(transaction, 1, RegistryRole.CHAMPION, RegistryRole.ARCHIVED)
+        go(transaction, 2, RegistryRole.CHALLENGER, RegistryRole.CHAMPION)
+        go(transaction, 3, None, RegistryRole.CHALLENGER)
+
+    def kept() -> dict[str, float | None]:
+        with champion.read() as transaction:
+            return {one.version: one.threshold for one in roles.listed(transaction, "fraud")}
+
+    assert kept() == {"1": None, "2": 0.1 + 0.2, "3": None}
+    with champion.change() as transaction:
+        roles.decide_at(transaction, "fraud", f"{2:064x}", None)
+    assert kept() == {"1": None, "2": None, "3": None}
+
+
 @pytest.mark.parametrize("role", [RegistryRole.CHAMPION, RegistryRole.CHALLENGER])
 def test_the_database_itself_refuses_two_in_a_single_role(champion: Database, role: RegistryRole) -> None:
     with champion.change() as transaction:

@@ -13,7 +13,7 @@ from fairlead.cli.rollout_view import as_decided, bar, picture, print_plan
 from fairlead.errors import BadInputError
 from fairlead.rollout.assessment import assess
 from fairlead.schema.outcome_evidence import OutcomeArm, OutcomeCounts, OutcomeEvents, OutcomeEvidence
-from fairlead.schema.rollout_state import RolloutView, SliceArm, SliceEvidence
+from fairlead.schema.rollout_state import Recalibration, RolloutView, SliceArm, SliceEvidence
 from tests.serverkit.outcomes import outcome_rollout
 from tests.serverkit.rollouts import START, alike, arm, begun, counted, evidence, rollout
 
@@ -86,7 +86,8 @@ def test_evidence_is_a_bar_towards_one_over_alpha() -> None:
 
 def test_the_picture_shows_phase_steps_counts_and_evidence() -> None:
     document = rollout({"setWeight": 50}, {"pause": {"duration": "10m"}}, {"setCohort": {"maxUnits": 9}})
-    state = begun(document)
+    found = Recalibration(threshold=0.73, pairs=2_000, champion_rate=0.01, challenger_rate=0.0105, uncorrected_rate=0.2)
+    state = begun(document).model_copy(update={"recalibration": found})
     known = alike(state, 10_000)
     view = RolloutView(
         rollout=document,
@@ -110,6 +111,7 @@ def test_the_picture_shows_phase_steps_counts_and_evidence() -> None:
     with console.capture() as captured:
         console.print(picture(view, events))
     text = captured.get()
+    assert "decides at 0.73 (1.050% of pairs, the champion 1.000%)" in " ".join(text.split())
     for words in ("1 -> 2", "PROGRESSING", "[50 %]", "pause 10m", "9 units", "errors", "split as told", "started"):
         assert words in text
 

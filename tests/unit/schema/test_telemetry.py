@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from fairlead.schema.snapshot import Role
 from fairlead.schema.telemetry import (
     LATENCY_EDGES_US,
+    LOGIT_BINS,
     SCORE_BINS,
     SCORE_DELTA_EDGES,
     SKETCH_REGISTERS,
@@ -70,6 +71,7 @@ SHADOWS = st.builds(
     pairs=COUNTS,
     failures=COUNTS,
     flips=st.lists(st.tuples(LABELS, LABELS, COUNTS), max_size=4),
+    scores=st.dictionaries(st.integers(0, LOGIT_BINS - 1), COUNTS, max_size=4).map(lambda bins: sorted(bins.items())),
     score_delta_counts=listed(len(SCORE_DELTA_EDGES) + 1),
 )
 REPORTS = st.lists(
@@ -115,6 +117,10 @@ def test_nothing_is_lost(reports: list[list[EndpointTelemetry]]) -> None:
     assert sum(count for one in found for shadow in one.shadows for *_, count in shadow.flips) == sum(
         count for one in everything for shadow in one.shadows for *_, count in shadow.flips
     )
+    scored = [pair for one in everything for shadow in one.shadows for pair in shadow.scores]
+    assert sum(number * count for one in found for s in one.shadows for number, count in s.scores) == sum(
+        number * count for number, count in scored
+    )
     keys = [(one.name, arm.version, arm.role, arm.epoch, arm.matched) for one in found for arm in one.arms]
     assert len(keys) == len(set(keys))
     for name in ("units", "unit_errors"):
@@ -131,6 +137,12 @@ def test_a_report_of_before_there_were_slices_and_controls_is_still_one() -> Non
     old = ArmCounts(version="1", role=Role.CHAMPION, epoch=1).model_dump(mode="json", exclude={"matched", "slices"})
     found = ArmCounts.model_validate(old)
     assert (found.matched, found.slices) == (False, [])
+
+
+@pytest.mark.parametrize("scores", [[(5, 1), (4, 1)], [(5, 1), (5, 1)], [(LOGIT_BINS, 1)]])
+def test_bins_of_scores_ascend_and_are_known(scores: list[tuple[int, int]]) -> None:
+    with pytest.raises(ValueError, match="scores: bins ascend and are below 1024"):
+        ShadowCounts(version="1", epoch=0, scores=scores)
 
 
 def test_labels_that_python_takes_for_equal_are_kept_apart() -> None:

@@ -7,6 +7,8 @@ use crate::plan::{Endpoint, Plan, Variant};
 use crate::tensor::Data;
 use crate::wire::bundle::{FeatureSpec, FeatureType, TensorSpec};
 
+use super::scoring;
+
 /// The browsable page; reads `/openapi.json`, loads nothing from elsewhere.
 pub(super) const PAGE: &str = include_str!("docs.html");
 
@@ -27,7 +29,8 @@ pub(super) fn model_metadata(endpoint: &Endpoint, variant: &Variant) -> Value {
         "platform": variant.platform(),
         "inputs": tensors(&core.model.signature.inputs),
         "outputs": tensors(&core.model.signature.outputs),
-        "properties": {"bundle": &*core.sha256, "version": &*core.version, "variant": core.role},
+        "properties": {"bundle": &*core.sha256, "version": &*core.version, "variant": core.role,
+            "threshold": core.model.threshold()},
     })
 }
 
@@ -68,21 +71,97 @@ fn feature_schema(feature: &FeatureSpec) -> Value {
     Value::Object(schema)
 }
 
-fn operation(summary: &str, tag: &str, request: Option<Value>) -> Value {
-    let error = json!({"description": "Error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}});
-    let mut operation = json!({"summary": summary, "tags": [tag], "responses": {
-        "200": {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}}, "default": error}});
-    if let Some(schema) = request {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
-    }
+fn operation(summary: &str, tag: &str) -> Value {
+    json!({"summary": summary, "tags": [tag], "responses": {
+        "200": {"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "default": error("Error")}})
+}
+
+/// An error of this schema, and when to come again where that is known.
+fn error(schema: &str) -> Value {
+    let reference = format!("#/components/schemas/{schema}");
+    json!({"description": "Error", "content": {"application/json": {"schema": {"$ref": reference}}},
+        "headers": {"Retry-After": {"description": "Seconds, where coming again may help", "schema": {"type": "integer"}}}})
+}
+
+/// A prediction's operation: a JSON body, and the headers that every protocol takes.
+fn prediction(summary: &str, tag: &str, schema: &Value) -> Value {
+    let mut operation = operation(summary, tag);
+    operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+    operation["parameters"] = ["Unit", "Variant", "Timeout"].map(parameter).into();
     operation
 }
 
-fn records_schema(features: &[FeatureSpec]) -> Value {
+fn parameter(name: &str) -> Value {
+    json!({"$ref": format!("#/components/parameters/{name}")})
+}
+
+fn parameters() -> Value {
+    json!({
+        "Unit": {"name": "Fairlead-Unit", "in": "header", "schema": {"type": "string"},
+            "description": "The unit (card, customer) of rows that name none"},
+        "Variant": {"name": "Fairlead-Variant", "in": "header", "schema": {"type": "string"},
+            "description": "During a rollout that lets testers choose: champion, challenger, shadow or a version"},
+        "Timeout": {"name": "Fairlead-Timeout-Ms", "in": "header", "schema": {"type": "integer", "minimum": 0},
+            "description": "Longest time for the answer; 0: as the endpoint says"},
+        "Predictions": {"name": "predictions", "in": "query", "schema": {"enum": ["decision", "score", "full"]},
+            "description": "What is given for each row; `params.predictions` goes before it"},
+    })
+}
+
+/// `/invocations`: `MLflow`'s forms of rows, its answer and its words for an error.
+fn invocations(tag: &str, features: &[FeatureSpec]) -> Value {
+    let records = json!({"type": "array", "minItems": 1, "items": record_schema(features)});
+    let rows = json!({"type": "array", "minItems": 1});
+    let columns = json!({"type": "object", "additionalProperties": {"type": "array"}});
+    let split = json!({"type": "object", "required": ["data"], "additionalProperties": false, "properties": {
+        "columns": {"type": "array"}, "index": {"type": "array"}, "data": {"type": "array", "items": {"type": "array"}}}});
+    let params = json!({"type": ["object", "null"], "additionalProperties": false, "properties": {
+        "predictions": {"enum": ["decision", "score", "full"]},
+        "id": {"type": "string"}, "unit": {"type": "string"}, "timeout_ms": {"type": "number"}}});
+    let forms = ["dataframe_split", "dataframe_records", "instances", "inputs"];
+    let names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+    let row: Vec<Value> = features.iter().map(plausible).collect();
+    let schema = json!({"type": "object", "example": {"dataframe_split": {"columns": names, "data": [row]}}, "properties": {
+            "dataframe_split": split, "dataframe_records": records, "instances": rows,
+            "inputs": {"anyOf": [rows, columns]}, "params": params},
+        "oneOf": forms.map(|form| json!({"required": [form]}))});
+    let header = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+    let mut operation = prediction("Score (MLflow)", tag, &schema);
+    operation["requestBody"]["content"]["text/csv"] = json!({"schema": {"type": "string"}});
+    operation["parameters"] = ["Unit", "Variant", "Timeout", "Predictions"].map(parameter).into();
+    operation["responses"] = json!({
+        "200": {"description": "OK", "headers": {
+                "Fairlead-Prediction-Id": header("Prediction id of the first row"),
+                "Fairlead-Variant": header("Who answered: a role, or several in the order of their first rows"),
+                "Fairlead-Version": header("The version of each of them")},
+            "content": {"application/json": {"schema": {
+                "type": "object", "required": ["predictions"], "properties": {"predictions": {"type": "array"}}}}}},
+        "default": error("ScoringError")});
+    operation
+}
+
+/// A value that the feature can have.
+fn plausible(feature: &FeatureSpec) -> Value {
+    let category = feature.categories.as_ref().and_then(|all| all.first());
+    match (&feature.impute, category, feature.kind) {
+        (Some(value), ..) => json!(value),
+        (None, Some(category), _) => json!(category),
+        (None, None, FeatureType::Boolean) => json!(false),
+        (None, None, FeatureType::String) => json!(""),
+        (None, None, _) => json!(feature.minimum.or(feature.maximum.map(|high| high.min(0.0))).unwrap_or(0.0)),
+    }
+}
+
+fn record_schema(features: &[FeatureSpec]) -> Value {
     let properties: Map<String, Value> = features.iter().map(|f| (f.name.clone(), feature_schema(f))).collect();
     let required: Vec<&str> = features.iter().filter(|f| !f.nullable).map(|f| f.name.as_str()).collect();
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+fn records_schema(features: &[FeatureSpec]) -> Value {
     json!({"type": "object", "required": ["records"], "additionalProperties": false, "properties": {
-        "records": {"type": "array", "minItems": 1, "items": {"type": "object", "required": required, "properties": properties}},
+        "records": {"type": "array", "minItems": 1, "items": record_schema(features)},
         "id": {"type": "string"}, "unit": {"type": "string"}, "timeout_ms": {"type": "number"}}})
 }
 
@@ -132,31 +211,56 @@ pub(super) fn openapi(plan: &Plan) -> Value {
         ("/v2/health/live", "Liveness"),
         ("/v2/health/ready", "Readiness"),
         ("/v1/endpoints", "Endpoints and their signatures"),
+        ("/ping", "Readiness (MLflow)"),
+        ("/health", "Readiness (MLflow)"),
+        ("/version", "The server's version (MLflow)"),
     ] {
-        paths.insert(path.into(), json!({"get": operation(summary, "server", None)}));
+        paths.insert(path.into(), json!({"get": operation(summary, "server")}));
     }
-    let mut metrics = operation("Prometheus metrics", "server", None);
+    let mut metrics = operation("Prometheus metrics", "server");
     metrics["responses"]["200"]["content"] = json!({"application/openmetrics-text": {"schema": {"type": "string"}}});
     paths.insert("/metrics".into(), json!({"get": metrics}));
     let mut all: Vec<&Endpoint> = plan.endpoints.values().collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     for endpoint in all {
-        let name = &endpoint.name;
-        let model = &endpoint.variants[endpoint.champion].core.model;
-        let signature = &model.signature;
-        if !signature.features.is_empty() {
-            let predict = operation("Predict named records", name, Some(records_schema(&signature.features)));
-            paths.insert(format!("/v1/endpoints/{name}:predict"), json!({"post": predict}));
-        }
-        let infer = operation("Infer (Open Inference Protocol)", name, Some(infer_schema(model)));
-        paths.insert(format!("/v2/models/{name}/infer"), json!({"post": infer}));
-        paths.insert(format!("/v2/models/{name}"), json!({"get": operation("Model metadata", name, None)}));
-        paths.insert(format!("/v2/models/{name}/ready"), json!({"get": operation("Model readiness", name, None)}));
+        describe(&mut paths, endpoint);
     }
+    if let Ok(name) = scoring::chosen(plan, None)
+        && let Ok(endpoint) = plan.endpoint(name)
+    {
+        let features = &endpoint.variants[endpoint.champion].core.model.signature.features;
+        if !features.is_empty() {
+            paths.insert("/invocations".into(), json!({"post": invocations(name, features)}));
+        }
+    }
+    json!({"openapi": "3.1.0", "info": {"title": "Fairlead", "version": env!("CARGO_PKG_VERSION")},
+        "paths": paths, "components": {"schemas": errors(), "parameters": parameters()}})
+}
+
+/// The paths of one endpoint.
+fn describe(paths: &mut Map<String, Value>, endpoint: &Endpoint) {
+    let name = &endpoint.name;
+    let model = &endpoint.variants[endpoint.champion].core.model;
+    let features = &model.signature.features;
+    if !features.is_empty() {
+        let predict = prediction("Predict named records", name, &records_schema(features));
+        paths.insert(format!("/v1/endpoints/{name}:predict"), json!({"post": predict}));
+        paths.insert(format!("/v1/endpoints/{name}/invocations"), json!({"post": invocations(name, features)}));
+    }
+    let infer = prediction("Infer (Open Inference Protocol)", name, &infer_schema(model));
+    paths.insert(format!("/v2/models/{name}/infer"), json!({"post": infer}));
+    paths.insert(format!("/v2/models/{name}"), json!({"get": operation("Model metadata", name)}));
+    paths.insert(format!("/v2/models/{name}/ready"), json!({"get": operation("Model readiness", name)}));
+}
+
+fn errors() -> Value {
     let detail = json!({"type": "object", "properties": {"row": {"type": "integer"}, "field": {"type": "string"},
         "expected": {"type": "string"}, "got": {"type": "string"}}});
-    let error = json!({"type": "object", "required": ["error", "code"], "properties": {
-        "error": {"type": "string"}, "code": {"type": "string"}, "details": {"type": "array", "items": detail}}});
-    json!({"openapi": "3.1.0", "info": {"title": "Fairlead", "version": env!("CARGO_PKG_VERSION")},
-        "paths": paths, "components": {"schemas": {"Error": error}}})
+    let details = json!({"type": "array", "items": detail});
+    json!({
+        "Error": {"type": "object", "required": ["error", "code"], "properties": {
+            "error": {"type": "string"}, "code": {"type": "string"}, "details": details}},
+        "ScoringError": {"type": "object", "required": ["error_code", "message", "code"], "properties": {
+            "error_code": {"type": "string"}, "message": {"type": "string"}, "code": {"type": "string"}, "details": details}},
+    })
 }

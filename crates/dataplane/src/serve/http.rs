@@ -17,13 +17,14 @@ use crate::route::Wish;
 
 use super::desk::Desk;
 use super::docs;
+use super::scoring;
 use super::state::State;
 
 pub type Answer = Response<Full<Bytes>>;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("fairlead-timeout-ms");
 const UNIT: HeaderName = HeaderName::from_static("fairlead-unit");
-const VARIANT: HeaderName = HeaderName::from_static("fairlead-variant");
+pub(super) const VARIANT: HeaderName = HeaderName::from_static("fairlead-variant");
 const BINARY: HeaderName = HeaderName::from_static("inference-header-content-length");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
@@ -31,10 +32,27 @@ const METRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-t
 /// Where a path leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    Infer { model: &'a str, version: Option<&'a str> },
-    ModelReady { model: &'a str, version: Option<&'a str> },
-    ModelMetadata { model: &'a str, version: Option<&'a str> },
-    Predict { endpoint: &'a str },
+    Infer {
+        model: &'a str,
+        version: Option<&'a str>,
+    },
+    ModelReady {
+        model: &'a str,
+        version: Option<&'a str>,
+    },
+    ModelMetadata {
+        model: &'a str,
+        version: Option<&'a str>,
+    },
+    Predict {
+        endpoint: &'a str,
+    },
+    /// `MLflow`'s scoring protocol; without a name, of the only endpoint.
+    Invocations {
+        endpoint: Option<&'a str>,
+    },
+    Ping,
+    Version,
     Endpoints,
     Server,
     Live,
@@ -50,14 +68,19 @@ pub(super) fn route(path: &str) -> Option<Route<'_>> {
         return model_route(rest);
     }
     if let Some(rest) = path.strip_prefix("/v1/endpoints/") {
-        let endpoint = rest.strip_suffix(":predict").filter(|name| !name.is_empty() && !name.contains('/'))?;
-        return Some(Route::Predict { endpoint });
+        let named = |name: &&str| !name.is_empty() && !name.contains('/');
+        let predict = rest.strip_suffix(":predict").filter(named).map(|endpoint| Route::Predict { endpoint });
+        let invocations = || rest.strip_suffix("/invocations").filter(named);
+        return predict.or_else(|| invocations().map(|name| Route::Invocations { endpoint: Some(name) }));
     }
     Some(match path {
         "/v2" | "/v2/" => Route::Server,
         "/v2/health/live" => Route::Live,
         "/v2/health/ready" => Route::Ready,
         "/v1/endpoints" => Route::Endpoints,
+        "/invocations" => Route::Invocations { endpoint: None },
+        "/ping" | "/health" => Route::Ping,
+        "/version" => Route::Version,
         "/metrics" => Route::Metrics,
         "/openapi.json" => Route::OpenApi,
         "/docs" | "/" => Route::Docs,
@@ -117,27 +140,38 @@ async fn dispatch(desk: &Desk, request: Request<Incoming>, received: Instant) ->
     let (endpoint, version, infer) = match counted(state, route(path).ok_or_else(unknown))? {
         Route::Infer { model, version } => (model, version, true),
         Route::Predict { endpoint } => (endpoint, None, false),
+        Route::Invocations { endpoint } => return Ok(scoring::answer(desk, endpoint, &head, body, received).await),
         other => return counted(state, read_only(state, &other, &head.method)),
     };
     let bytes = counted(state, accept(state, &head.method, &head.headers, body).await)?;
     let _in_flight = desk.enter();
     let plan = desk.plan();
     counted(state, plan.endpoint(endpoint).and_then(|endpoint| endpoint.variant(version).map(drop)))?;
-    let call = Call {
-        endpoint,
-        version,
-        body: &bytes,
-        received,
-        timeout: counted(state, timeout(&head.headers))?,
-        unit: head.headers.get(UNIT).and_then(|unit| unit.to_str().ok()),
-        wish: head.headers.get(VARIANT).and_then(|wish| wish.to_str().ok()).map(Wish::read),
-    };
+    let call = Call { version, ..counted(state, call(endpoint, &head.headers, &bytes, received))? };
     let body = if infer { desk.answerer.infer(&plan, call).await? } else { desk.answerer.predict(&plan, call).await? };
     Ok(json(StatusCode::OK, body))
 }
 
+/// A request as its headers describe it.
+pub(super) fn call<'a>(
+    endpoint: &'a str,
+    headers: &'a HeaderMap,
+    body: &'a [u8],
+    received: Instant,
+) -> Result<Call<'a>> {
+    Ok(Call {
+        endpoint,
+        version: None,
+        body,
+        received,
+        timeout: timeout(headers)?,
+        unit: headers.get(UNIT).and_then(|unit| unit.to_str().ok()),
+        wish: headers.get(VARIANT).and_then(|wish| wish.to_str().ok()).map(Wish::read),
+    })
+}
+
 /// Counts what is refused before an endpoint is known; from there on the endpoint's own counters do.
-fn counted<T>(state: &State, result: Result<T>) -> Result<T> {
+pub(super) fn counted<T>(state: &State, result: Result<T>) -> Result<T> {
     if let Err(error) = &result {
         state.metrics.count_rejected(error.code.name());
     }
@@ -145,7 +179,7 @@ fn counted<T>(state: &State, result: Result<T>) -> Result<T> {
 }
 
 /// The body of a prediction request, if the request may have one.
-async fn accept(state: &State, method: &Method, headers: &HeaderMap, body: Incoming) -> Result<Bytes> {
+pub(super) async fn accept(state: &State, method: &Method, headers: &HeaderMap, body: Incoming) -> Result<Bytes> {
     if method != Method::POST {
         return Err(not_allowed(method, "POST"));
     }
@@ -233,8 +267,13 @@ pub(super) fn content(status: StatusCode, kind: HeaderValue, body: Vec<u8>) -> A
 
 /// The answer for an error, with its status, and when to come again.
 pub(super) fn refuse(error: &Error) -> Answer {
+    refuse_with(error, error.body())
+}
+
+/// As `refuse`, with the error in another protocol's words.
+pub(super) fn refuse_with(error: &Error, body: Vec<u8>) -> Answer {
     let status = StatusCode::from_u16(error.code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut answer = json(status, error.body());
+    let mut answer = json(status, body);
     if let Some(after) = error.retry_after {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
     }
@@ -280,7 +319,9 @@ fn read_only(state: &State, route: &Route<'_>, method: &Method) -> Result<Answer
         Route::Metrics => metrics(state),
         Route::OpenApi => value(&docs::openapi(&plan)),
         Route::Docs => content(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), docs::PAGE.into()),
-        Route::Infer { .. } | Route::Predict { .. } => {
+        Route::Ping => scoring::ping(state.ready()),
+        Route::Version => json(StatusCode::OK, env!("CARGO_PKG_VERSION").into()),
+        Route::Infer { .. } | Route::Predict { .. } | Route::Invocations { .. } => {
             return Err(Error::new(Code::Internal, "a prediction route is not read-only"));
         }
     })
@@ -311,6 +352,9 @@ mod tests {
         );
         assert_eq!(route("/v2/models/fraud/ready"), Some(Route::ModelReady { model: "fraud", version: None }));
         assert_eq!(route("/v1/endpoints/fraud:predict"), Some(Route::Predict { endpoint: "fraud" }));
+        let invocations = |endpoint| Some(Route::Invocations { endpoint });
+        assert_eq!(route("/v1/endpoints/fraud/invocations"), invocations(Some("fraud")));
+        assert_eq!(route("/invocations"), invocations(None));
         for path in [
             "/v2/models/",
             "/v2/models/a/b",
@@ -318,6 +362,9 @@ mod tests {
             "/v2/models/a/infer/x",
             "/v1/endpoints/:predict",
             "/v1/endpoints/a/b:predict",
+            "/v1/endpoints//invocations",
+            "/v1/endpoints/a/b/invocations",
+            "/invocations/",
             "/v3",
         ] {
             assert_eq!(route(path), None, "{path}");

@@ -6,6 +6,7 @@ mod docs;
 mod http;
 mod io;
 mod link;
+mod scoring;
 mod server;
 mod state;
 

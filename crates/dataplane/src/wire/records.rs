@@ -12,13 +12,19 @@ use crate::error::{Code, Error, Result};
 use crate::tensor::{Data, Datatype, Tensor};
 use crate::violation::{Field, Kind, Violation};
 
+mod csv;
+#[cfg(test)]
+mod forms_tests;
+mod invocation;
 mod store;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub use csv::parse_csv;
+pub use invocation::{InvocationRequest, parse_invocation};
 use store::Outcome;
-pub use write::{Part, PredictionsAnswer, write_parts, write_predictions};
+pub use write::{Part, PredictionsAnswer, Wanted, write_invocation, write_parts, write_predictions};
 
 /// Characters of a value or a name that are kept of it.
 const EXCERPT: usize = 40;
@@ -186,6 +192,14 @@ struct Reader<'p> {
     order: Vec<usize>,
 }
 
+/// What a request says beside its rows.
+#[derive(Default)]
+struct Members {
+    id: Option<Box<str>>,
+    unit: Option<Box<str>>,
+    timeout_us: Option<u64>,
+}
+
 /// Rows are counted from 1 here, so that 0 is none.
 #[derive(Clone, Copy, Default)]
 struct Mark {
@@ -234,44 +248,50 @@ impl<'p> Reader<'p> {
         if records.is_none() {
             return Err(scanner.fault("the request has no `records`"));
         }
+        self.finish("records", Members { id: id.flatten(), unit: unit.flatten(), timeout_us: time.flatten() })
+    }
+
+    /// The request, once the rows that `what` holds were read.
+    fn finish(mut self, what: &str, members: Members) -> Scan<RecordsRequest> {
         if self.rows == 0 {
-            return Err(Fault::new(Code::WrongShape, "`records` is empty: at least one row"));
+            return Err(Fault::new(Code::WrongShape, format!("`{what}` is empty: at least one row")));
         }
-        if let Some(unit) = unit.flatten() {
+        if let Some(unit) = members.unit {
             self.units.resize(self.rows, None);
             for own in self.units.iter_mut().filter(|own| own.is_none()) {
                 *own = Some(unit.clone());
             }
         }
-        Ok(self.finish(id.flatten(), time.flatten()))
-    }
-
-    fn finish(mut self, request_id: Option<Box<str>>, timeout_us: Option<u64>) -> RecordsRequest {
         for (tensor, column) in self.tensors.iter_mut().zip(&self.plan.tensors) {
             tensor.dims.push(self.rows);
             if column.rank > 1 {
                 tensor.dims.push(column.width);
             }
         }
-        RecordsRequest {
+        Ok(RecordsRequest {
             rows: self.rows,
             inputs: self.tensors,
             units: self.units,
             violations: self.violations,
-            request_id,
-            timeout_us,
-        }
+            request_id: members.id,
+            timeout_us: members.timeout_us,
+        })
     }
 
     fn records(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+        self.rows_by(scanner, Self::record)
+    }
+
+    /// Reads an array of rows, each with `row`.
+    fn rows_by<'a>(
+        &mut self,
+        scanner: &mut Scanner<'a>,
+        row: impl Fn(&mut Self, &mut Scanner<'a>) -> Scan<()>,
+    ) -> Scan<()> {
         scanner.array()?;
         while scanner.element()? {
-            if self.rows == self.max_rows {
-                let message = format!("more than {} records, the most in one request", self.max_rows);
-                return Err(Fault::new(Code::TooManyRows, message));
-            }
             let start = scanner.position();
-            self.record(scanner)?;
+            row(self, scanner)?;
             if self.rows == 1 {
                 // The others are taken to be as long as the first; memory stays bounded by the body's length.
                 let more = scanner.remaining() / (scanner.position() - start).max(1);
@@ -289,7 +309,12 @@ impl<'p> Reader<'p> {
         }
     }
 
-    fn record(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+    /// Makes room for one more row, whose values are missing until they are read, and returns its number.
+    fn begin(&mut self) -> Scan<usize> {
+        if self.rows == self.max_rows {
+            let message = format!("more than {} records, the most in one request", self.max_rows);
+            return Err(Fault::new(Code::TooManyRows, message));
+        }
         let row = self.rows;
         self.rows += 1;
         for (tensor, column) in self.tensors.iter_mut().zip(&self.plan.tensors) {
@@ -298,6 +323,11 @@ impl<'p> Reader<'p> {
         if self.plan.unit {
             self.units.push(None);
         }
+        Ok(row)
+    }
+
+    fn record(&mut self, scanner: &mut Scanner<'_>) -> Scan<()> {
+        let row = self.begin()?;
         let (mut place, mut valued) = (0, 0);
         scanner.object()?;
         loop {
@@ -318,10 +348,15 @@ impl<'p> Reader<'p> {
             place += 1;
             valued += usize::from(self.known(scanner, slot, row)?);
         }
+        self.end(row, valued);
+        Ok(())
+    }
+
+    /// Marks what is missing of a row of which `valued` features have got a value.
+    fn end(&mut self, row: usize, valued: usize) {
         if valued < self.plan.in_order.len() {
             self.mark_missing(row);
         }
-        Ok(())
     }
 
     /// The slot that comes at `place` if this row is like the last one, or like the signature.
@@ -341,10 +376,19 @@ impl<'p> Reader<'p> {
 
     /// Reads the value of a known field; true if a feature has got a value by it.
     fn known(&mut self, scanner: &mut Scanner<'_>, index: usize, row: usize) -> Scan<bool> {
-        let slot = &self.plan.slots[index];
         if std::mem::replace(&mut self.marks[index].seen, self.rows) == self.rows {
-            return Err(twice(scanner, &slot.name));
+            return Err(twice(scanner, &self.plan.slots[index].name));
         }
+        let stored = self.value(scanner, index, row)?;
+        if stored {
+            self.marks[index].valued = self.rows;
+        }
+        Ok(stored)
+    }
+
+    /// Reads the value that is next into the slot's element of a row; true if a feature has got a value by it.
+    fn value(&mut self, scanner: &mut Scanner<'_>, index: usize, row: usize) -> Scan<bool> {
+        let slot = &self.plan.slots[index];
         scanner.peek();
         let mut before = scanner.clone();
         let start = scanner.position();
@@ -365,10 +409,8 @@ impl<'p> Reader<'p> {
             }
             *scanner = before;
         }
-        match outcome {
-            Outcome::Stored => self.marks[index].valued = self.rows,
-            Outcome::Null => {}
-            Outcome::Refused(kind) => self.violation(scanner, row, (Field::Feature(index as u16), kind), start)?,
+        if let Outcome::Refused(kind) = outcome {
+            self.violation(scanner, row, (Field::Feature(index as u16), kind), start)?;
         }
         Ok(outcome == Outcome::Stored)
     }
@@ -384,11 +426,15 @@ impl<'p> Reader<'p> {
     /// Keeps a violation by the value that was read from `start` to here.
     #[cold]
     fn violation(&mut self, scanner: &Scanner<'_>, row: usize, what: (Field, Kind), start: usize) -> Scan<()> {
+        self.note(scanner.since(start), row, what).map_err(|what| scanner.fault(&what))
+    }
+
+    /// Keeps a violation by the value `got`; an error in words where there are too many.
+    fn note(&mut self, got: &[u8], row: usize, (field, kind): (Field, Kind)) -> std::result::Result<(), String> {
         if self.violations.len() == MAX_VIOLATIONS {
-            return Err(scanner.fault(&format!("more than {MAX_VIOLATIONS} values break the signature")));
+            return Err(format!("more than {MAX_VIOLATIONS} values break the signature"));
         }
-        let got = excerpt(scanner.since(start), EXCERPT).into();
-        let (field, kind) = what;
+        let got = excerpt(got, EXCERPT).into();
         self.violations.push(Violation { row: row as u32, field, kind, got });
         Ok(())
     }

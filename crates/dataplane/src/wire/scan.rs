@@ -73,12 +73,19 @@ pub struct Scanner<'a> {
     depth: u32,
     /// An array or object was opened and nothing of it was read yet.
     fresh: bool,
+    /// `NaN` and the infinite numbers are read too, as Python's `json` writes them.
+    python: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// A scanner before the first byte of `bytes`.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0, fresh: false }
+        Self { bytes, at: 0, depth: 0, fresh: false, python: false }
+    }
+
+    /// As `new`, for what Python's `json` module wrote: `NaN` is read as null, and `infinity` finds the infinite numbers.
+    pub fn of_python(bytes: &'a [u8]) -> Self {
+        Self { python: true, ..Self::new(bytes) }
     }
 
     /// Offset of the next byte to be read.
@@ -205,11 +212,28 @@ impl<'a> Scanner<'a> {
     /// Consumes a `null` if it is next, and tells whether it was.
     #[inline]
     pub fn null(&mut self) -> Scan<bool> {
-        if self.peek() != b'n' {
-            return Ok(false);
+        match self.peek() {
+            b'n' => self.word(b"null", "`null`")?,
+            b'N' if self.python => self.word(b"NaN", "`NaN`")?,
+            _ => return Ok(false),
         }
-        self.word(b"null", "`null`")?;
         Ok(true)
+    }
+
+    /// Consumes an infinite number as Python writes it, if it is next, and tells whether it was.
+    #[inline]
+    pub fn infinity(&mut self) -> bool {
+        if !self.python {
+            return false;
+        }
+        self.peek();
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let sign = usize::from(rest.starts_with(b"-"));
+        let found = rest[sign..].starts_with(b"Infinity");
+        if found {
+            self.at += sign + b"Infinity".len();
+        }
+        found
     }
 
     /// `true` or `false`.
@@ -346,6 +370,9 @@ impl<'a> Scanner<'a> {
 
     /// Reads over one value of any kind, which is checked all the same.
     pub fn skip_value(&mut self) -> Scan<()> {
+        if self.infinity() {
+            return Ok(());
+        }
         match self.peek() {
             b'{' => {
                 self.object()?;
@@ -364,6 +391,7 @@ impl<'a> Scanner<'a> {
             b'"' => self.string().map(drop),
             b't' | b'f' => self.boolean().map(drop),
             b'n' => self.null().map(drop),
+            b'N' if self.python => self.null().map(drop),
             b'-' | b'0'..=b'9' => self.number().map(drop),
             _ => Err(self.expected("a value")),
         }

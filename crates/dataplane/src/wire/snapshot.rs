@@ -72,12 +72,13 @@ pub struct BundleReference {
     pub sha256: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
     pub role: Role,
     pub version: String,
     pub bundle: BundleReference,
+    pub threshold: Option<f64>,
 }
 
 /// Columns by which units may be counted.

@@ -41,6 +41,8 @@ pub struct ShadowCounts<'a> {
     pub pairs: u64,
     pub flips: Vec<(Scalar, Scalar, u64)>,
     pub score_delta_counts: Vec<u64>,
+    /// Bins that are not empty, and how many scores are in each.
+    pub scores: Vec<(u64, u64)>,
     pub failures: u64,
 }
 

@@ -18,8 +18,9 @@ from fairlead.schema.registry import BundleRecord, EndpointRecord, RegistryRole,
 from fairlead.schema.rollout import Rollout
 from fairlead.schema.rollout_state import Change as Kind
 from fairlead.schema.rollout_state import Contender, RolloutApplied
+from fairlead.schema.signature import Task
 from fairlead.schema.snapshot import Durability
-from fairlead.store.state import Transaction, bundles, rollouts
+from fairlead.store.state import Transaction, bundles, roles, rollouts
 from fairlead.store.state.rollouts import StoredRollout
 
 SALT_BYTES = 16
@@ -90,6 +91,7 @@ def _start(control: Control, transaction: Transaction, what: tuple[Rollout, int]
         unit_key=record_of.settings.unit_key,
         labels=[] if decision is None else decision.labels,
         features=documents.signature.features,
+        binary=decision is not None and decision.task is Task.BINARY,
         first_epoch=rollouts.last_epoch(transaction, endpoint) + 1,
         run=run,
         unjoined=_unjoined(control, record_of),
@@ -97,6 +99,7 @@ def _start(control: Control, transaction: Transaction, what: tuple[Rollout, int]
     state, said = commands.begin(rollout, facts, transaction.now_us)
     said = said.model_copy(update={"actor": actor.name})
     rollouts.begin(transaction, rollout, noted(state, said), actor.name)
+    roles.decide_at(transaction, endpoint, challenger.sha256, None)  # what an earlier rollout may have left
     record(transaction, rollout, None, Change(state, said, actor, "rollout.started"))
     control.publisher.publish(transaction, actor.name)
 

@@ -13,7 +13,7 @@ from fairlead.schema.control import KeyRole
 from fairlead.schema.registry import RegistryRole, RoleAssignment
 from fairlead.schema.rollout import OnRollback, Rollout
 from fairlead.schema.rollout_state import Action, Contender, Phase, RolloutDecision, RolloutState
-from fairlead.store.state import Transaction, decisions, rollouts, webhooks
+from fairlead.store.state import Transaction, decisions, roles, rollouts, webhooks
 from fairlead.store.state.decisions import Decision
 from fairlead.store.state.rollouts import StoredRollout
 
@@ -47,6 +47,11 @@ def commit(transaction: Transaction, publisher: Publisher, stored: StoredRollout
     if not rollouts.save(transaction, rollout.name, stored.revision, after):
         raise ControlError(f"rollout {rollout.name!r} was changed at the same moment", code="rollout_moved")
     record(transaction, rollout, before, change)
+    if after.recalibration is not None:
+        # A challenger that is turned away leaves without it; one that is promoted keeps it.
+        failed = after.phase in (Phase.ROLLED_BACK, Phase.UNDONE)
+        threshold = None if failed else after.recalibration.threshold
+        roles.decide_at(transaction, rollout.spec.endpoint, after.challenger.sha256, threshold)
     if after.phase is not before.phase:
         _move(transaction, publisher, rollout, (before, after, change))
     publisher.publish(transaction, change.by.name)

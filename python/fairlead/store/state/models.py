@@ -8,6 +8,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -101,6 +102,7 @@ class RoleRow(Base):
     role: Mapped[str] = mapped_column(String(20))
     version: Mapped[str] = mapped_column(String(100))
     since_us: Mapped[int]
+    threshold: Mapped[float | None] = mapped_column(Double)
 
 
 class DecisionRow(Base):

@@ -66,6 +66,14 @@ def move(transaction: Transaction, step: Move, why: Why) -> None:
     transaction.session.flush()
 
 
+def decide_at(transaction: Transaction, endpoint: str, sha256: str, threshold: float | None) -> None:
+    """Let a bundle decide at this threshold on an endpoint, whatever role it has there; None: at its own."""
+    row = transaction.session.get(RoleRow, (endpoint, sha256))
+    if row is not None:
+        row.threshold = threshold
+        transaction.session.flush()
+
+
 def listed(transaction: Transaction, endpoint: str | None = None, sha256: str | None = None) -> list[RoleHolder]:
     """Return the present roles, of one endpoint or one bundle if it is given, by endpoint and age."""
     query = select(RoleRow).order_by(RoleRow.endpoint, RoleRow.since_us, RoleRow.version)
@@ -80,6 +88,7 @@ def listed(transaction: Transaction, endpoint: str | None = None, sha256: str | 
             sha256=row.sha256,
             version=row.version,
             since_us=row.since_us,
+            threshold=row.threshold,
         )
         for row in transaction.session.scalars(query)
     ]

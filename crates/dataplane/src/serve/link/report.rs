@@ -121,6 +121,7 @@ fn shadow_counts<'a>(shadow: &'a Shadow, labels: &[Scalar]) -> ShadowCounts<'a> 
         pairs: shadow.pairs.load(Ordering::Relaxed),
         flips,
         score_delta_counts: read(&shadow.deltas),
+        scores: (0..).zip(read(&shadow.scores)).filter(|(_, count)| *count > 0).collect(),
         failures: shadow.failures.load(Ordering::Relaxed),
     }
 }

@@ -15,6 +15,11 @@ pub(super) enum Outcome {
     Refused(Kind),
 }
 
+/// What stands for a missing number or truth value in a CSV file, beside nothing at all.
+const ABSENT: [&[u8]; 8] = [b"", b"NaN", b"nan", b"NA", b"N/A", b"null", b"NULL", b"None"];
+
+const INFINITE: [&[u8]; 4] = [b"inf", b"-inf", b"Infinity", b"-Infinity"];
+
 /// Lengthens `data` to `length` elements; the new ones stand for missing ones.
 pub(super) fn grow(data: &mut Data, length: usize) {
     match data {
@@ -35,12 +40,15 @@ pub(super) fn grow(data: &mut Data, length: usize) {
 
 /// Reads the value that is next into element `index`; one of another kind than the feature's is read over.
 pub(super) fn read(scanner: &mut Scanner<'_>, kind: FeatureType, data: &mut Data, index: usize) -> Scan<Outcome> {
+    if scanner.infinity() {
+        return Ok(Outcome::Refused(Kind::NotFinite));
+    }
     let stored = match (kind, scanner.peek()) {
         (FeatureType::Float, b'-' | b'0'..=b'9') => float(data, index, &scanner.number()?),
         (FeatureType::Integer, b'-' | b'0'..=b'9') => integer(data, index, &scanner.number()?),
         (FeatureType::Boolean, b't' | b'f') => boolean(data, index, scanner.boolean()?),
         (FeatureType::String, b'"') => string(data, index, scanner.string()?.as_bytes()),
-        (_, b'n') => return scanner.null().map(|_| Outcome::Null),
+        (_, b'n' | b'N') if scanner.null()? => return Ok(Outcome::Null),
         _ => {
             scanner.skip_value()?;
             Err(Kind::WrongType)
@@ -50,6 +58,29 @@ pub(super) fn read(scanner: &mut Scanner<'_>, kind: FeatureType, data: &mut Data
         Ok(()) => Outcome::Stored,
         Err(kind) => Outcome::Refused(kind),
     })
+}
+
+/// Reads the text of a cell into element `index`. Text is taken as it is; a cell with nothing in it is null.
+pub(super) fn cell(text: &[u8], kind: FeatureType, data: &mut Data, index: usize) -> Outcome {
+    let trimmed = text.trim_ascii();
+    if text.is_empty() || (kind != FeatureType::String && ABSENT.contains(&trimmed)) {
+        return Outcome::Null;
+    }
+    let stored = match kind {
+        FeatureType::String => string(data, index, text),
+        FeatureType::Boolean => match trimmed {
+            b"True" | b"true" | b"TRUE" => boolean(data, index, true),
+            b"False" | b"false" | b"FALSE" => boolean(data, index, false),
+            _ => Err(Kind::WrongType),
+        },
+        FeatureType::Float | FeatureType::Integer => match Number::whole(trimmed) {
+            Some(number) if kind == FeatureType::Float => float(data, index, &number),
+            Some(number) => integer(data, index, &number),
+            None if INFINITE.contains(&trimmed) => Err(Kind::NotFinite),
+            None => Err(Kind::WrongType),
+        },
+    };
+    stored.map_or_else(Outcome::Refused, |()| Outcome::Stored)
 }
 
 /// The unit that is next; one that is neither text nor an integer is read over.

@@ -26,7 +26,7 @@ fn feature(name: &str, kind: FeatureType, tensor: &str, column: usize) -> Featur
 }
 
 /// Three features in one FP32 tensor, a string, and an INT8.
-fn signature() -> Signature {
+pub(super) fn signature() -> Signature {
     Signature {
         inputs: vec![
             spec("numbers", Datatype::Fp32, &[-1, 3]),

@@ -33,12 +33,36 @@ pub struct PredictionsAnswer<'a> {
     pub feature_names: &'a [Box<str>],
 }
 
-/// Rows of a request that one variant answered, where several did.
+/// Rows of a request that one variant answered.
 #[derive(Debug)]
 pub struct Part<'a> {
     pub answer: PredictionsAnswer<'a>,
-    /// Which rows of the request they are, ascending.
+    /// Which rows of the request they are, ascending; read over where there is one part, which has all of them.
     pub rows: &'a [usize],
+}
+
+/// What `/invocations` gives for a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wanted {
+    /// As the model's own `predict`: the label of a classifier, the number of a regression, else the outputs.
+    #[default]
+    Decision,
+    /// The score that is behind the decision.
+    Score,
+    /// The object that the records route gives.
+    Full,
+}
+
+impl Wanted {
+    /// From the word that a caller says.
+    pub fn read(word: &str) -> Option<Self> {
+        Some(match word {
+            "decision" => Self::Decision,
+            "score" => Self::Score,
+            "full" => Self::Full,
+            _ => return None,
+        })
+    }
 }
 
 /// Appends the JSON of `answer` to `out`.
@@ -63,23 +87,58 @@ pub fn write_parts(out: &mut Vec<u8>, parts: &[Part<'_>]) {
     let Some(first) = parts.first() else { return };
     write_head(out, &first.answer);
     out.extend_from_slice(b",\"predictions\":[");
+    let mut writers: Vec<Rows<'_, '_>> = parts.iter().map(|part| Rows::of(&part.answer)).collect();
+    in_order(parts, |row, part, own| {
+        out.extend_from_slice(if row == 0 { b"{" } else { b",{" });
+        if part > 0 {
+            write_answerer(out, &parts[part].answer);
+        }
+        writers[part].write(out, own);
+    });
+    out.extend_from_slice(b"]}");
+}
+
+/// Appends the answer of `/invocations`: of each row, in the request's order, what is wanted of it.
+pub fn write_invocation(out: &mut Vec<u8>, parts: &[Part<'_>], wanted: Wanted) {
+    out.extend_from_slice(b"{\"predictions\":[");
+    let mut writers: Vec<Rows<'_, '_>> = parts.iter().map(|part| Rows::of(&part.answer)).collect();
+    in_order(parts, |row, part, own| {
+        if row > 0 {
+            out.push(b',');
+        }
+        if wanted == Wanted::Full {
+            out.push(b'{');
+            if parts.len() > 1 {
+                write_answerer(out, &parts[part].answer);
+            }
+            writers[part].write(out, own);
+        } else {
+            writers[part].write_bare(out, own, wanted);
+        }
+    });
+    out.extend_from_slice(b"]}");
+}
+
+/// Calls `write` with each row of a request, in its order: the row, the part that has it, and which of its rows it is.
+fn in_order(parts: &[Part<'_>], mut write: impl FnMut(usize, usize, usize)) {
+    if let [only] = parts {
+        return (0..only.answer.rows).for_each(|row| write(row, 0, row));
+    }
     let mut order: Vec<(usize, usize, usize)> = parts
         .iter()
         .enumerate()
         .flat_map(|(part, of)| of.rows.iter().enumerate().map(move |(own, &row)| (row, part, own)))
         .collect();
     order.sort_unstable();
-    let mut writers: Vec<Rows<'_, '_>> = parts.iter().map(|part| Rows::of(&part.answer)).collect();
     for (row, part, own) in order {
-        out.extend_from_slice(if row == 0 { b"{" } else { b",{" });
-        if part > 0 {
-            let answer = &parts[part].answer;
-            write_members(out, &[("version", answer.version), ("variant", answer.variant), ("bundle", answer.bundle)]);
-            out.push(b',');
-        }
-        writers[part].write(out, own);
+        write(row, part, own);
     }
-    out.extend_from_slice(b"]}");
+}
+
+/// The members that say who answered a row, and the comma behind them.
+fn write_answerer(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>) {
+    write_members(out, &[("version", answer.version), ("variant", answer.variant), ("bundle", answer.bundle)]);
+    out.push(b',');
 }
 
 fn write_head(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>) {
@@ -128,6 +187,21 @@ impl<'w, 'a> Rows<'w, 'a> {
         write_violations(out, &own, answer.feature_names);
         out.push(b'}');
     }
+
+    /// The value of a row, without a name.
+    fn write_bare(&self, out: &mut Vec<u8>, row: usize, wanted: Wanted) {
+        let answer = self.answer;
+        match answer.decision {
+            Some(decision) if wanted == Wanted::Decision && !decision.labels.is_empty() => {
+                write_row_label(out, answer, decision, row);
+            }
+            Some(_) => write_score(out, answer, row, self.single),
+            None => match answer.outputs {
+                [only] => write_row(out, only, answer.start.saturating_add(row), has_one(&answer.specs[0])),
+                _ => write_outputs(out, answer, row),
+            },
+        }
+    }
 }
 
 /// The violations in the order of their rows. They come so from the parser, but checks made later may add to them.
@@ -146,10 +220,18 @@ fn score_is_single(decision: &Decision, answer: &PredictionsAnswer<'_>) -> bool 
 fn write_decision(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, decision: &Decision, row: usize, single: bool) {
     if !decision.labels.is_empty() {
         out.extend_from_slice(b",\"decision\":");
-        let label = answer.decisions.get(row).copied().flatten();
-        write_label(out, label.and_then(|label| decision.labels.get(usize::from(label))));
+        write_row_label(out, answer, decision, row);
     }
     out.extend_from_slice(b",\"score\":");
+    write_score(out, answer, row, single);
+}
+
+fn write_row_label(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, decision: &Decision, row: usize) {
+    let label = answer.decisions.get(row).copied().flatten();
+    write_label(out, label.and_then(|label| decision.labels.get(usize::from(label))));
+}
+
+fn write_score(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, row: usize, single: bool) {
     match answer.scores.get(row).copied().flatten() {
         Some(score) if single => write_f32(out, score as f32),
         Some(score) => write_f64(out, score),
@@ -168,17 +250,26 @@ fn write_label(out: &mut Vec<u8>, label: Option<&Scalar>) {
 }
 
 fn write_row_outputs(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, row: usize) {
-    out.extend_from_slice(b",\"outputs\":{");
+    out.extend_from_slice(b",\"outputs\":");
+    write_outputs(out, answer, row);
+}
+
+fn write_outputs(out: &mut Vec<u8>, answer: &PredictionsAnswer<'_>, row: usize) {
+    out.push(b'{');
     for (index, (spec, tensor)) in answer.specs.iter().zip(answer.outputs).enumerate() {
         if index > 0 {
             out.push(b',');
         }
         write_string(out, spec.name.as_bytes());
         out.push(b':');
-        let one = matches!(spec.shape[..], [_] | [_, 1]);
-        write_row(out, tensor, answer.start.saturating_add(row), one);
+        write_row(out, tensor, answer.start.saturating_add(row), has_one(spec));
     }
     out.push(b'}');
+}
+
+/// True if the output has one value for each row.
+fn has_one(spec: &TensorSpec) -> bool {
+    matches!(spec.shape[..], [_] | [_, 1])
 }
 
 /// One row of an output: a value if the output has `one` per row, else a flat list.

@@ -71,6 +71,11 @@ impl<'a> Number<'a> {
         Ok(Self { text: &bytes[start..at], negative, exact, mantissa, exponent })
     }
 
+    /// The number that `text` is from its first byte to its last.
+    pub fn whole(text: &'a [u8]) -> Option<Self> {
+        Self::read(text, 0).ok().filter(|number| number.text.len() == text.len())
+    }
+
     /// The number as it was written.
     pub fn text(&self) -> &'a [u8] {
         self.text
