@@ -7,9 +7,7 @@ the challenger's score that as many of the same rows reach.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterator
 
 from fairlead.rollout.course import changed, step_of
 from fairlead.rollout.steps import Look, Outcome
@@ -51,7 +49,10 @@ def equal_rate(evidence: Evidence, labels: list[Scalar], min_pairs: int) -> Reca
     if given in (0, pairs):
         return "the champion has decided all pairs alike, so that no rate can be met"
     # How many scores reach each edge; the first bin has everything below, so that its edge is none.
-    reached = dict(zip(range(LOGIT_BINS - 1, 0, -1), _sums(scores), strict=True))
+    reached, above = {}, 0
+    for number in range(LOGIT_BINS - 1, 0, -1):
+        above += scores[number]
+        reached[number] = above
     wanted = given / pairs * total  # a report may have caught a pair in one of the two tables only
     least = min(abs(count - wanted) for count in reached.values())
     nearest = sorted(edge for edge, count in reached.items() if abs(count - wanted) == least)
@@ -63,11 +64,6 @@ def equal_rate(evidence: Evidence, labels: list[Scalar], min_pairs: int) -> Reca
         challenger_rate=reached[edge] / total,
         uncorrected_rate=mine / pairs,
     )
-
-
-def _sums(scores: Counter[int]) -> Iterator[int]:
-    """Give how many scores are in the last bin, in the last two, and so on to all but the first."""
-    return itertools.accumulate(scores[number] for number in range(LOGIT_BINS - 1, 0, -1))
 
 
 def _cuts_over(look: Look, outcome: Outcome) -> bool:
