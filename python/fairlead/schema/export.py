@@ -18,6 +18,7 @@ from fairlead.schema.control import (
     TelemetryReceipt,
     WebhookRequest,
 )
+from fairlead.schema.drift_state import DriftState
 from fairlead.schema.golden import Golden
 from fairlead.schema.profile import Profile
 from fairlead.schema.registry import (
@@ -51,6 +52,7 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "checks": Checks,
     "decision_record": DecisionRecord,
     "delivery_record": DeliveryRecord,
+    "drift_state": DriftState,
     "endpoint_record": EndpointRecord,
     "endpoint_settings": EndpointSettings,
     "environment": Environment,
