@@ -79,7 +79,7 @@ def uneven_ticks() -> Draw:
 
 
 def tolerable(tolerance: float) -> list[worlds.Floats]:
-    """Traffic at the edge of what is tolerated: cells go up from the first, down from the last, by as much as may be."""
+    """Traffic at the edge of what is tolerated: the first cells up, the last ones down, by as much as may be."""
     shares = worlds.usual("number")
     least, most = shares / (1 + tolerance), shares * (1 + tolerance)
     before = np.concatenate([[0.0], np.cumsum(most - least)[:-1]])

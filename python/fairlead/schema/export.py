@@ -19,6 +19,7 @@ from fairlead.schema.control import (
     TelemetryReceipt,
     WebhookRequest,
 )
+from fairlead.schema.drift_state import DriftState
 from fairlead.schema.golden import Golden
 from fairlead.schema.outcome_evidence import OutcomeEvidence
 from fairlead.schema.outcomes import OutcomeBatch, OutcomeReceipt, OutcomeRecord
@@ -55,6 +56,7 @@ DOCUMENTS: Mapping[str, type[Document]] = {
     "comparison": Comparison,
     "decision_record": DecisionRecord,
     "delivery_record": DeliveryRecord,
+    "drift_state": DriftState,
     "endpoint_record": EndpointRecord,
     "endpoint_settings": EndpointSettings,
     "environment": Environment,

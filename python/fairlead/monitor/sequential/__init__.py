@@ -9,7 +9,7 @@ requests.
 | `detector` | one tick: evidence of all streams together, and whether it suffices for an alarm |
 | `history` | counts of the time that an alarm may be about, in bounded memory |
 | `localise` | which streams and cells an alarm comes from, since when, and how large the change is |
-| `state` | what is kept between ticks, as a document |
+| `state` | what is kept between ticks, to a document and back |
 
 Evidence is an *e-detector*: a process whose mean, while nothing has drifted, is at most the number of requests so far.
 It is kept as its logarithm. Source: Shin, Ramdas and Rinaldo, "E-detectors: a nonparametric framework for sequential

@@ -37,8 +37,10 @@ def mean_limit(reference: ArrayLike, values: ArrayLike, alpha: float) -> Floats:
 
     The largest mean under shares q with M KL(reference || q) <= ln(e (M + 2) / alpha): Cappe, Garivier, Maillard, Munos
     and Stoltz, "Kullback-Leibler upper confidence bounds for optimal sequential allocation", Annals of Statistics 2013,
-    of values fixed beforehand, for any M. It is attained at q proportional to reference / (g - values), for a g above
-    all values that is found by bisection, and what the largest value lacks then goes there.
+    of values fixed beforehand, for any M. Between order statistics of the reference itself shares are
+    Dirichlet-distributed, and Chernoff's bound gives the same with less than e (M + 2). The maximum is attained at q
+    proportional to reference / (g - values), for a g above all values that is found by bisection; what the largest
+    value lacks then goes there.
     """
     require(0 < alpha < 1, "alpha", "a number strictly between 0 and 1", alpha)
     m, v = np.broadcast_arrays(np.asarray(reference, dtype=np.float64), np.asarray(values, dtype=np.float64))

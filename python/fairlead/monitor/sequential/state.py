@@ -1,45 +1,18 @@
-"""What is kept between ticks, as a document: a detector that is restarted goes on where it was."""
+"""What is kept between ticks, to a document and back."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from pydantic import Field
 
 from fairlead.monitor.sequential.arguments import require
 from fairlead.monitor.sequential.detector import Detector, State
 from fairlead.monitor.sequential.history import Block
-from fairlead.schema.base import Document
+from fairlead.schema.drift_state import DriftBlock, DriftState
 
 
-class StoredBlock(Document):
-    """A `Block`."""
-
-    start: int = Field(ge=0)
-    rows: int = Field(ge=0)
-    season_rows: list[int]
-    counts: list[int]
-
-
-class StoredState(Document):
-    """A `State`, and for which detector: with other streams, another reference or promise its evidence means
-    nothing.
-    """
-
-    schema_version: Literal[1] = 1
-    detector: str
-    rows: int = Field(ge=0)
-    ticks: int = Field(ge=0)
-    log_r: list[float]
-    log_best: list[float]
-    begun: list[int]
-    blocks: list[StoredBlock] = Field(default_factory=list)
-
-
-def stored(detector: Detector, state: State) -> StoredState:
+def stored(detector: Detector, state: State) -> DriftState:
     """The document of `state`; exact."""
-    return StoredState(
+    return DriftState(
         detector=detector.identity,
         rows=state.rows,
         ticks=state.ticks,
@@ -47,7 +20,7 @@ def stored(detector: Detector, state: State) -> StoredState:
         log_best=state.log_best.tolist(),
         begun=state.begun.tolist(),
         blocks=[
-            StoredBlock(
+            DriftBlock(
                 start=block.start,
                 rows=block.rows,
                 season_rows=block.season_rows.tolist(),
@@ -58,7 +31,7 @@ def stored(detector: Detector, state: State) -> StoredState:
     )
 
 
-def restored(detector: Detector, document: StoredState) -> State:
+def restored(detector: Detector, document: DriftState) -> State:
     """The state of a document. Raises `BadInputError` where it is another detector's, or does not fit."""
     require(document.detector == detector.identity, "detector", detector.identity, document.detector)
     bets, cells = len(detector.log_weight), int(detector.cell_bounds[-1])

@@ -14,8 +14,9 @@ from scipy import stats
 from fairlead.errors import BadInputError
 from fairlead.monitor.sequential.detector import Detector, Promise, State, Tick, evolved, restarted
 from fairlead.monitor.sequential.history import BLOCKS
-from fairlead.monitor.sequential.state import StoredState, restored, stored
+from fairlead.monitor.sequential.state import restored, stored
 from fairlead.monitor.sequential.streams import Stream, stream
+from fairlead.schema.drift_state import DriftState
 from tests.unit.monitor.sequential.examples import category, counted, number, number_shares
 
 LOOSE = Promise(requests=1e4, tolerance=0.0)
@@ -155,7 +156,7 @@ def test_a_stream_with_one_reference_goes_with_streams_of_several() -> None:
 
 def test_a_state_goes_through_its_document_exactly() -> None:
     state = fed(DETECTOR, [amounts(counted(number_shares(0.1 * i), 70 + i).tolist()) for i in range(40)])
-    back = restored(DETECTOR, StoredState.model_validate_json(stored(DETECTOR, state).model_dump_json()))
+    back = restored(DETECTOR, DriftState.model_validate_json(stored(DETECTOR, state).model_dump_json()))
     assert same(back, state)
     tick = amounts(counted(number_shares(0.3), 90).tolist())
     assert stored(DETECTOR, fed(DETECTOR, [tick], back)) == stored(DETECTOR, fed(DETECTOR, [tick], state))
