@@ -36,6 +36,7 @@ PURE = {
     "fairlead",
     "functools",
     "hashlib",
+    "itertools",
     "math",
     "numpy",
     "scipy",
@@ -60,7 +61,7 @@ def test_rollouts_are_decided_without_clock_files_or_chance() -> None:
     assert not [path.name for path in modules if "np.random" in path.read_text()]
 
 
-def test_tables_are_compared_without_clock_files_or_chance() -> None:
+def test_monitors_decide_without_clock_files_or_chance() -> None:
     modules = list((PACKAGE / "monitor").rglob("*.py"))
     assert len(modules) > 15
     assert set().union(*map(imported, modules)) <= PURE_WITH_TEXT
