@@ -168,8 +168,12 @@ class QuantileTest:
         places = np.unique(np.concatenate([champion.places(), moved]))
         if not places.size:
             return np.zeros(1)
-        # Moving there and back rounds: a place may land beside its stretch, the middle of two does not.
-        return np.union1d(places, (places[1:] + places[:-1]) / 2) if self._moves else places
+        if not self._moves:
+            return places
+        # Moving there and back rounds: a place may land beside its stretch, the middle of two does not, nor does what
+        # lies well outside of all.
+        outside = [places[0] - 1 - abs(places[0]), places[-1] + 1 + abs(places[-1])]
+        return np.unique(np.concatenate([places, (places[1:] + places[:-1]) / 2, outside]))
 
     @property
     def _moves(self) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fairlead.errors import BadInputError
@@ -34,6 +34,7 @@ def test_bins_only_weaken_the_evidence(side: Side, old: list[float], new: list[f
 
 
 @given(old=VALUES, new=VALUES, x=st.floats(-2, 10))
+@example(old=[6.0], new=[7.0], x=0.0)  # (7 - 0.1) / 1.2 * 1.2 + 0.1 is above 7
 def test_no_place_has_less_evidence_than_the_least(old: list[float], new: list[float], x: float) -> None:
     for test in (QuantileTest(Side.HARM, 0.7, n_opt=50), QuantileTest(Side.SAFE, 0.7, 50, ratio=1.2, shift=0.1)):
         arms = Sample.of(old), Sample.of(new)
