@@ -43,6 +43,8 @@ def document(challenger: Path, strategy: Mapping[str, Any], guardrails: Sequence
         "spec": {
             "endpoint": ENDPOINT,
             "challenger": {"bundle": digest(challenger)},
+            # A good challenger is rolled back as often as this: no test should be.
+            "alpha": 0.001,
             "guardrails": list(guardrails),
             "strategy": dict(strategy),
         },

@@ -9,6 +9,8 @@ from fairlead.demo.options import Pace
 UNKNOWN_SECONDS = 1.5
 """How much longer shadow traffic lasts than it takes to meet every unit: the cohort is cut for the units known."""
 PREVIEW_SECONDS = 1.0
+ALPHA = 0.01
+"""How often the good challenger is rolled back for nothing."""
 TIMEOUT = "60s"
 CANARY_SHARES = "shadow to a cohort, 5 %, 25 % and 100 %"
 TRIAL_WEIGHT = 10
@@ -71,6 +73,7 @@ def _document(
         "spec": {
             "endpoint": endpoint,
             "challenger": {"bundle": digest},
+            "alpha": ALPHA,
             "guardrails": guarded,
             "strategy": strategy,
         },

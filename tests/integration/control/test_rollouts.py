@@ -36,6 +36,10 @@ def name() -> str:
     return next(_NAMES)
 
 
+ALPHA = 0.001
+"""How often a good challenger is rolled back: no test should be."""
+
+
 def stage(control: ControlPlane, folder: Path, name: str, **fields: Any) -> tuple[str, str]:
     """An endpoint with a champion (1), and a bundle that may become its challenger (2)."""
     digests = []
@@ -50,7 +54,7 @@ def stage(control: ControlPlane, folder: Path, name: str, **fields: Any) -> tupl
 
 
 def document(name: str, *steps: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    made = rollout(*(steps or RAMP), endpoint=name, **({"guardrails": GUARDRAILS} | spec))
+    made = rollout(*(steps or RAMP), endpoint=name, **({"guardrails": GUARDRAILS, "alpha": ALPHA} | spec))
     wanted: dict[str, Any] = made.model_dump(mode="json")
     wanted["metadata"]["name"] = f"{name}-rollout"
     return wanted
