@@ -120,7 +120,7 @@ rust-test:
 	cargo test -p fairlead-dataplane --locked
 
 .PHONY: unit contract integration conformance faults e2e
-integration faults: $(STAMPS)/servers
+integration faults conformance: $(STAMPS)/servers
 unit contract integration conformance faults e2e: setup
 	$(PYTEST) tests/$@ $(ARGS)
 
