@@ -31,7 +31,7 @@ _HEAVY_BODIES = 200
 _TRAINING_ROWS = 30_000
 _SAMPLE_ROWS = 5_000
 _SEED = 20_180_401
-_NAMES = [*(f"v{i}" for i in range(1, COLUMNS - 1)), "amount", "hour"]
+NAMES = [*(f"v{i}" for i in range(1, COLUMNS - 1)), "amount", "hour"]
 
 Matrix = "NDArray[np.float32]"
 
@@ -118,13 +118,13 @@ def _train(folder: Path) -> None:
         "objective": "binary", "max_depth": DEPTH, "num_leaves": 2**DEPTH - 1, "learning_rate": 0.05,
         "seed": 1, "deterministic": True, "force_col_wise": True, "verbose": -1,
     }  # fmt: skip
-    training = lightgbm.Dataset(table, fraud, feature_name=_NAMES)
+    training = lightgbm.Dataset(table, fraud, feature_name=NAMES)
     booster = lightgbm.train(parameters, training, num_boost_round=TREES)
     if booster.num_trees() != TREES:
         raise RuntimeError(f"{booster.num_trees()} trees instead of {TREES}")
     folder.mkdir(parents=True, exist_ok=True)
     fresh, label = data(_SAMPLE_ROWS, _SEED + 1)
-    columns = {name: fresh[:, i] for i, name in enumerate(_NAMES)} | {"is_fraud": label}
+    columns = {name: fresh[:, i] for i, name in enumerate(NAMES)} | {"is_fraud": label}
     pq.write_table(pa.table(columns), folder / "sample.parquet")
     np.save(folder / "rows.npy", fresh[:BODIES])
     booster.save_model(folder / "model.txt")

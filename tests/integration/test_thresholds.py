@@ -29,7 +29,9 @@ def decided(server: Server, models: Workshop) -> list[tuple[float, Any]]:
 def told(server: Server) -> set[float]:
     """What the two descriptions of the endpoint say."""
     described = server.http.get("/v1/endpoints").json()["endpoints"][0]["variants"][0]["threshold"]
-    return {described, server.http.get("/v2/models/binary").json()["properties"]["threshold"]}
+    properties = server.http.get("/v2/models/binary").json()["properties"]
+    assert isinstance(properties["threshold"], str), "the protocol has text here"
+    return {described, float(properties["threshold"])}
 
 
 def test_decisions_follow_the_threshold_and_scores_stay(serve: Serve, models: Workshop) -> None:

@@ -14,6 +14,10 @@ from tests.serverkit.bundles import small_bundle
 from tests.serverkit.control import ControlPlane
 
 ROLES = ("viewer", "operator", "approver", "admin")
+OUTCOMES = {
+    "source": "desk",
+    "outcomes": [{"prediction_id": "0190a6e2-6f3b-7c3e-8f5e-2b1d3c4e5f60", "label": 1}],
+}
 REPORT = {"replica": "r", "incarnation": 1, "sequence": 1, "generation": 1, "time_us": 1}
 
 
@@ -82,6 +86,8 @@ def routes(sha256: str) -> dict[str, list[Ask]]:
             ("PUT", f"{endpoint}/roles/champion", {"sha256": sha256}, "approver"),
         ],
         "GET /endpoints/{name}/history": [("GET", f"{endpoint}/history", None, "viewer")],
+        "GET /endpoints/{name}/outcomes": [("GET", f"{endpoint}/outcomes", None, "viewer")],
+        "POST /endpoints/{name}/outcomes": [("POST", f"{endpoint}/outcomes", OUTCOMES, "operator")],
         "PUT /rollouts": [("PUT", "/rollouts", rollout, "operator")],
         "GET /rollouts": [("GET", "/rollouts", None, "viewer")],
         "POST /rollouts/plan": [("POST", "/rollouts/plan", rollout, "viewer")],

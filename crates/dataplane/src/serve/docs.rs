@@ -23,14 +23,18 @@ fn tensors(specs: &[TensorSpec]) -> Value {
 pub(super) fn model_metadata(endpoint: &Endpoint, variant: &Variant) -> Value {
     let versions: Vec<&str> = endpoint.variants.iter().map(|variant| &*variant.core.version).collect();
     let core = &variant.core;
+    // The protocol has text here, and nothing else.
+    let mut properties = json!({"bundle": &*core.sha256, "version": &*core.version, "variant": core.role});
+    if let Some(threshold) = core.model.threshold() {
+        properties["threshold"] = threshold.to_string().into();
+    }
     json!({
         "name": &*core.endpoint,
         "versions": versions,
         "platform": variant.platform(),
         "inputs": tensors(&core.model.signature.inputs),
         "outputs": tensors(&core.model.signature.outputs),
-        "properties": {"bundle": &*core.sha256, "version": &*core.version, "variant": core.role,
-            "threshold": core.model.threshold()},
+        "properties": properties,
     })
 }
 

@@ -1,0 +1,251 @@
+"""`python -m benchmarks.delivery`: versions that come and go under an open loop of 5,500 requests/s.
+
+A canary goes from shadow traffic to everybody by itself; then a hundred blue/green switches in a row. Exit code 1 where
+a request failed or the canary was not promoted; 2: another benchmark runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks import model
+from benchmarks.findings import NO_FAILURE
+from benchmarks.harness import load
+from benchmarks.harness.layout import RESULTS
+from benchmarks.harness.lock import BusyError, alone
+from benchmarks.harness.processes import free_port
+from benchmarks.harness.report import Report, Row, Target
+from fairlead.demo.planes import Planes, PlanesPlan, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+RATE, PROMISED = 5_500, 5_000
+"""Requests a second: asked for, and what the acceptance of rollouts asks for."""
+UNITS = 24_000
+COHORT = 1_000
+ENDPOINT = "fraud"
+PATH = f"/v1/endpoints/{ENDPOINT}:predict"
+SHADOW_SECONDS = UNITS / RATE + 2
+ENDED = ("promoted", "rolled_back", "undone")
+TITLE = f"Delivery: open loop of {RATE:,} requests/s, one row of 30 features a request, {UNITS:,} units"
+PACKAGES = ("fairlead", "onnxruntime", "lightgbm", "numpy")
+LOAD_GOES_FIRST_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long the traffic lasts; what is rolled out must be done by then."""
+
+    canary_seconds: float
+    rounds: int
+    """Of two switches each: there and back."""
+    switching_seconds: float
+
+
+FULL = Pace(canary_seconds=60, rounds=50, switching_seconds=60)
+QUICK = Pace(canary_seconds=30, rounds=5, switching_seconds=10)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.delivery", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="ten switches instead of a hundred")
+    options = parser.parse_args(arguments)
+    console = Console(stderr=True)
+    try:
+        with alone():
+            path = RESULTS / ("delivery-quick.json" if options.quick else "delivery.json")
+            return _measure(QUICK if options.quick else FULL, path, lambda text: console.print(text, highlight=False))
+    except BusyError as error:
+        console.print(f"error: {error}", soft_wrap=True)
+        return 2
+
+
+def _measure(pace: Pace, path: Path, say: Callable[[str], None]) -> int:
+    report = Report(TITLE)
+    load.build_native()
+    champion = model.prepare().bundle
+    folder = champion.parent.parent
+    challenger = _challenger(folder)
+    bodies = _bodies(folder / "units.jsonl", np.load(folder / "rows.npy"))
+    with tempfile.TemporaryDirectory() as place:
+        plan = PlanesPlan(Path(place) / "data", free_port(), Path(place) / "planes.err", keep=False)
+        with running(plan) as planes:
+            planes.take_over(ENDPOINT, "card", champion)
+            digest = planes.control.push(challenger)["sha256"]
+            aim = load.Aim(plan.data_port, PATH, bodies)
+            say("a canary: shadow, a cohort, 5 %, 25 %, everybody")
+            rows = [*_canary(planes, digest, aim, pace)]
+            say(f"{2 * pace.rounds} blue/green switches")
+            rows += _switches(planes, aim, pace)
+    for row in rows:
+        report.add(row)
+    out = Console()
+    report.show(out if out.is_terminal else Console(width=170))
+    report.write(path, PACKAGES, {})
+    return 1 if report.missed() else 0
+
+
+def _canary(planes: Planes, digest: str, aim: load.Aim, pace: Pace) -> list[Row]:
+    began = time.monotonic()
+    with _traffic(aim, pace.canary_seconds) as traffic:
+        name = planes.roll_out(_document("canary", digest, {"canary": {"steps": _steps()}}, _guardrails()))
+        view = planes.view(name)
+        while view["state"]["phase"] not in ENDED and time.monotonic() - began < pace.canary_seconds:
+            time.sleep(0.1)
+            view = planes.view(name)
+        seconds = time.monotonic() - began
+        found = traffic.result()
+    promoted = view["state"]["phase"] == "promoted"
+    return [
+        *_load_rows("canary", found),
+        Row("canary: promoted by itself", float(promoted), "", Target("at least", 1)),
+        Row("canary: from its start to its end", seconds, "s", Target("at most", pace.canary_seconds)),
+        Row("canary: units of the challenger when it was decided", _units(planes, name), "units"),
+    ]
+
+
+def _switches(planes: Planes, aim: load.Aim, pace: Pace) -> list[Row]:
+    """The champion and the one before it, back and forth."""
+    roles = {one["role"]: one for one in planes.control.get(f"/endpoints/{ENDPOINT}/roles")}
+    former = "1" if roles["champion"]["version"] == "2" else "2"
+    current = str(roles["champion"]["version"])
+    wanted = _document("switch", "", {"blueGreen": {}}, [])
+    wanted["spec"]["challenger"] = {"version": former}
+    took: list[float] = []
+    began = time.monotonic()
+    with _traffic(aim, pace.switching_seconds) as traffic:
+        planes.roll_out(wanted)
+        for number in range(pace.rounds):
+            if number:
+                planes.control.post("/rollouts/switch/start", {})
+            for command, champion in (("promote", former), ("undo", current)):
+                asked = time.monotonic()
+                planes.control.post(f"/rollouts/switch/{command}", {})
+                planes.applied(ENDPOINT, champion)
+                took.append(time.monotonic() - asked)
+        seconds = time.monotonic() - began
+        found = traffic.result()
+    return [
+        *_load_rows("switches", found),
+        Row("switches: in a row", float(len(took)), "", Target("at least", 2 * pace.rounds)),
+        Row("switches: all of them", seconds, "s", Target("at most", pace.switching_seconds)),
+        Row("switches: from the command until it is applied, median", 1e3 * statistics.median(took), "ms"),
+        Row("switches: from the command until it is applied, longest", 1e3 * max(took), "ms"),
+    ]
+
+
+@contextmanager
+def _traffic(aim: load.Aim, seconds: float) -> Iterator[Future[dict[str, Any]]]:
+    """An open loop beside the block, which ends when it does."""
+    with ThreadPoolExecutor(1) as pool:
+        arguments = ["--rate", str(RATE), "--connections", "64"]
+        future = pool.submit(load.loadgen, aim, seconds, arguments)
+        time.sleep(LOAD_GOES_FIRST_S)
+        yield future
+
+
+def _load_rows(name: str, found: dict[str, Any]) -> list[Row]:
+    return [
+        Row(f"{name}: answered", found["answered_per_second"], "requests/s", Target("at least", PROMISED)),
+        Row(f"{name}: requests", found["answered"], ""),
+        Row(f"{name}: failed requests", load.failures(found), "", NO_FAILURE),
+        Row(f"{name}: p50", found["latency_ms"]["p50"], "ms"),
+        Row(f"{name}: p99", found["latency_ms"]["p99"], "ms"),
+    ]
+
+
+def _units(planes: Planes, name: str) -> float:
+    """Of the challenger, in the newest decision that was made on counts."""
+    for event in planes.control.get(f"/rollouts/{name}/events")["events"]:
+        found = event["evidence"].get("decision", {}).get("assessments")
+        if found is not None:
+            return float(found["challenger_units"])
+    return 0.0
+
+
+def _steps() -> list[dict[str, Any]]:
+    def analysis(**until: Any) -> dict[str, Any]:
+        return {"analysis": {"until": until, "timeout": "60s", "onTimeout": "rollback"}}
+
+    return [
+        {"shadow": {"percent": 100}},
+        {"pause": {"duration": f"{SHADOW_SECONDS:.1f}s"}},
+        {"shadow": {"percent": 0}},
+        {"setCohort": {"maxUnits": COHORT}},
+        analysis(minUnits=round(0.8 * COHORT)),
+        {"setWeight": 5},
+        analysis(minUnits=COHORT, minDuration="2s"),
+        {"setWeight": 25},
+        analysis(proven=["p95", "scores"], minDuration="2s"),
+    ]
+
+
+def _guardrails() -> list[dict[str, Any]]:
+    return [
+        {"name": "errors", "kind": "rate", "margin": {"ratio": 2}},
+        {"name": "p95", "kind": "quantile", "q": 0.95, "margin": {"abs": 20}, "harmMargin": {"abs": 2}},
+        {"name": "scores", "kind": "distribution", "margin": {"abs": 0.15}},
+    ]
+
+
+def _document(name: str, digest: str, strategy: dict[str, Any], guardrails: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "apiVersion": "fairlead.dev/v1",
+        "kind": "Rollout",
+        "metadata": {"name": name},
+        "spec": {
+            "endpoint": ENDPOINT,
+            "challenger": {"bundle": digest},
+            "alpha": 0.01,
+            "guardrails": guardrails,
+            "strategy": strategy,
+        },
+    }
+
+
+def _challenger(folder: Path) -> Path:
+    """The champion, trained on by a tenth more trees, packed as a user would."""
+    import lightgbm
+
+    place = folder / "challenger"
+    if not (place / "model.txt").exists():
+        table, fraud = model.data(30_000, 7)
+        place.mkdir(exist_ok=True)
+        training = lightgbm.Dataset(table, fraud, feature_name=model.NAMES)
+        parameters = {"objective": "binary", "learning_rate": 0.01, "seed": 2, "deterministic": True, "verbose": -1}
+        longer = lightgbm.train(parameters, training, num_boost_round=20, init_model=folder / "model.txt")
+        longer.save_model(place / "model.txt")
+        (place / "sample.parquet").write_bytes((folder / "sample.parquet").read_bytes())
+    return model.pack(place)
+
+
+def _bodies(path: Path, rows: NDArray[np.float32]) -> Path:
+    """One request for each unit, with the rows in turn."""
+    names = model.NAMES
+    with path.open("w") as file:
+        for number in range(UNITS):
+            row = rows[number % len(rows)]
+            record = {name: float(value) for name, value in zip(names, row, strict=True)} | {"card": f"card-{number}"}
+            file.write(json.dumps({"records": [record]}) + "\n")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
