@@ -38,7 +38,7 @@ FULL = Pace(
     steady_seconds=10.0,
     rush_seconds=6.0,
     rush_rows=80_000,
-    stream_rate=4_000.0,
+    stream_rate=5_000.0,
     stream_units=24_000,
     cohort=1_000,
 )
