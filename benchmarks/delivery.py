@@ -14,7 +14,7 @@ import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from benchmarks.harness.layout import RESULTS
 from benchmarks.harness.lock import BusyError, alone
 from benchmarks.harness.processes import free_port
 from benchmarks.harness.report import Report, Row, Target
+from fairlead.demo import options, plans
 from fairlead.demo.planes import Planes, PlanesPlan, running
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ COHORT = 1_000
 FEWER_TREES = 5
 ENDPOINT = "fraud"
 PATH = f"/v1/endpoints/{ENDPOINT}:predict"
-SHADOW_SECONDS = UNITS / RATE + 2
+WORLD = replace(options.FULL, stream_units=UNITS, stream_rate=RATE, cohort=COHORT)
 ENDED = ("promoted", "rolled_back", "undone")
 TITLE = f"Delivery: open loop of {RATE:,} requests/s, one row of 30 features a request, {UNITS:,} units"
 PACKAGES = ("fairlead", "onnxruntime", "lightgbm", "numpy")
@@ -67,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.delivery", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="ten switches instead of a hundred")
-    options = parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
         with alone():
-            path = RESULTS / ("delivery-quick.json" if options.quick else "delivery.json")
-            return _measure(QUICK if options.quick else FULL, path, lambda text: console.print(text, highlight=False))
+            path = RESULTS / ("delivery-quick.json" if asked.quick else "delivery.json")
+            return _measure(QUICK if asked.quick else FULL, path, lambda text: console.print(text, highlight=False))
     except BusyError as error:
         console.print(f"error: {error}", soft_wrap=True)
         return 2
@@ -106,7 +107,7 @@ def _measure(pace: Pace, path: Path, say: Callable[[str], None]) -> int:
 def _canary(planes: Planes, digest: str, aim: load.Aim, pace: Pace) -> list[Row]:
     began = time.monotonic()
     with _traffic(aim, pace.canary_seconds) as traffic:
-        name = planes.roll_out(_document("canary", digest, {"canary": {"steps": _steps()}}, _guardrails()))
+        name = planes.roll_out(plans.canary("canary", ENDPOINT, digest, WORLD, positive=1))
         view = planes.view(name)
         while view["state"]["phase"] not in ENDED and time.monotonic() - began < pace.canary_seconds:
             time.sleep(0.1)
@@ -123,12 +124,12 @@ def _canary(planes: Planes, digest: str, aim: load.Aim, pace: Pace) -> list[Row]
 
 
 def _switches(planes: Planes, aim: load.Aim, pace: Pace) -> list[Row]:
-    """The champion and the one before it, back and forth."""
-    roles = {one["role"]: one for one in planes.control.get(f"/endpoints/{ENDPOINT}/roles")}
-    former = "1" if roles["champion"]["version"] == "2" else "2"
-    current = str(roles["champion"]["version"])
-    wanted = _document("switch", "", {"blueGreen": {}}, [])
-    wanted["spec"]["challenger"] = {"version": former}
+    """Both versions, back and forth."""
+    versions = {one["version"]: one for one in planes.control.get(f"/endpoints/{ENDPOINT}/roles")}
+    [current] = [version for version, one in versions.items() if one["role"] == "champion"]
+    [former] = versions.keys() - {current}
+    wanted = plans.blue_green("switch", ENDPOINT, versions[former]["sha256"])
+    wanted["spec"]["strategy"] = {"blueGreen": {}}  # without a preview: it is the switch that is measured
     took: list[float] = []
     began = time.monotonic()
     with _traffic(aim, pace.switching_seconds) as traffic:
@@ -179,46 +180,6 @@ def _units(planes: Planes, name: str) -> float:
         if found is not None:
             return float(found["challenger_units"])
     return 0.0
-
-
-def _steps() -> list[dict[str, Any]]:
-    def analysis(**until: Any) -> dict[str, Any]:
-        return {"analysis": {"until": until, "timeout": "60s", "onTimeout": "rollback"}}
-
-    return [
-        {"shadow": {"percent": 100}},
-        {"pause": {"duration": f"{SHADOW_SECONDS:.1f}s"}},
-        {"shadow": {"percent": 0}},
-        {"setCohort": {"maxUnits": COHORT}},
-        analysis(minUnits=round(0.8 * COHORT)),
-        {"setWeight": 5},
-        analysis(minUnits=COHORT, minDuration="2s"),
-        {"setWeight": 25},
-        analysis(proven=["p95", "scores"], minDuration="2s"),
-    ]
-
-
-def _guardrails() -> list[dict[str, Any]]:
-    return [
-        {"name": "errors", "kind": "rate", "margin": {"ratio": 2}},
-        {"name": "p95", "kind": "quantile", "q": 0.95, "margin": {"abs": 20}, "harmMargin": {"abs": 2}},
-        {"name": "scores", "kind": "distribution", "margin": {"abs": 0.15}},
-    ]
-
-
-def _document(name: str, digest: str, strategy: dict[str, Any], guardrails: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "apiVersion": "fairlead.dev/v1",
-        "kind": "Rollout",
-        "metadata": {"name": name},
-        "spec": {
-            "endpoint": ENDPOINT,
-            "challenger": {"bundle": digest},
-            "alpha": 0.01,
-            "guardrails": guardrails,
-            "strategy": strategy,
-        },
-    }
 
 
 def _challenger(folder: Path) -> Path:
