@@ -123,7 +123,7 @@ def _quicken() -> None:
     pairs = [(np.arange(WINDOW, dtype=float), np.arange(WINDOW, dtype=float) + k) for k in grid]
     table = [float(stats.ks_2samp(*pair).pvalue) for pair in pairs]
 
-    def ks_2samp(first: Any, second: Any, method: str = "auto") -> tuple[float, float]:  # noqa: ARG001
+    def ks_2samp(first: Any, second: Any, method: str = "auto") -> tuple[float, float]:  # noqa: ARG001 - river names it
         a, b = np.sort(first), np.sort(second)
         both = np.concatenate([a, b])
         gap = np.searchsorted(a, both, side="right") - np.searchsorted(b, both, side="right")

@@ -20,8 +20,14 @@ use crate::tensor::Tensor;
 use crate::validate;
 use crate::violation::Violation;
 use crate::wire::oip::{self, InferAnswer};
-use crate::wire::records::{self, InvocationRequest, Part, PredictionsAnswer, RecordsRequest, Wanted};
+use crate::wire::records::{self, InvocationRequest, RecordsRequest, Wanted};
 use crate::wire::snapshot::{Durability, Validation};
+
+mod account;
+mod share;
+
+use account::Account;
+use share::{Share, parts};
 
 /// What one I/O thread answers with.
 pub struct Answerer {
@@ -426,44 +432,6 @@ fn counted(routing: &Routing, parsed: &Parsed) -> Vec<Counted> {
     }
 }
 
-/// Rows of a request that one variant answered.
-struct Share<'p> {
-    core: &'p Core,
-    answered: Answered,
-    first_id: u128,
-    count: usize,
-    /// Which rows of the request they are; empty where they are all of them.
-    rows: Vec<usize>,
-}
-
-impl Share<'_> {
-    /// The rows as an answer has them.
-    fn predictions(&self) -> PredictionsAnswer<'_> {
-        let (core, answered) = (self.core, &self.answered);
-        let range = answered.start..answered.start + self.count;
-        PredictionsAnswer {
-            endpoint: &core.endpoint,
-            version: &core.version,
-            variant: core.role,
-            bundle: &core.sha256,
-            first_id: self.first_id,
-            decision: core.model.signature.decision.as_ref(),
-            specs: &core.model.signature.outputs,
-            outputs: &answered.outcome.outputs,
-            start: answered.start,
-            rows: self.count,
-            scores: answered.outcome.scores.get(range.clone()).unwrap_or_default(),
-            decisions: answered.outcome.decisions.get(range).unwrap_or_default(),
-            violations: &answered.violations,
-            feature_names: &core.model.feature_names,
-        }
-    }
-}
-
-fn parts<'a>(shares: &'a [Share<'_>]) -> Vec<Part<'a>> {
-    shares.iter().map(|share| Part { answer: share.predictions(), rows: &share.rows }).collect()
-}
-
 /// What became of a request for the comparison of variants, and whether its rows broke the signature.
 fn judged(result: &Result<Answered>, received: Instant, row: usize) -> (Verdict, bool) {
     match result {
@@ -482,43 +450,5 @@ fn judged(result: &Result<Answered>, received: Instant, row: usize) -> (Verdict,
             }
             code => (Verdict::Void, code == Code::ValidationFailed),
         },
-    }
-}
-
-/// Counts a request exactly once: as answered, as an error, or, where its future is dropped, as abandoned.
-struct Account<'c> {
-    core: &'c Core,
-    received: Instant,
-    settled: bool,
-}
-
-impl<'c> Account<'c> {
-    fn open(core: &'c Core, received: Instant) -> Self {
-        Self { core, received, settled: false }
-    }
-
-    /// The request is another variant's.
-    fn move_to(&mut self, core: &'c Core) {
-        self.core = core;
-    }
-
-    fn close<T>(mut self, outcome: Result<T>) -> Result<T> {
-        self.settled = true;
-        match &outcome {
-            Ok(_) => {
-                self.core.metrics.ok.inc();
-            }
-            Err(error) => self.core.metrics.count_error(error.code.name()),
-        }
-        self.core.metrics.request_duration.observe(self.received.elapsed());
-        outcome
-    }
-}
-
-impl Drop for Account<'_> {
-    fn drop(&mut self) {
-        if !self.settled {
-            self.core.metrics.abandoned.inc();
-        }
     }
 }

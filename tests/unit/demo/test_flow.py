@@ -113,10 +113,10 @@ def test_a_stream_counts_each_answer_in_the_stretch_of_its_request(server: Serve
         if version:
             stream.begin()
             over = stream.stretches[-2]
-            until(lambda: over.sent == sum(over.statuses.values()), "all of a stretch is answered")  # noqa: B023
+            until(lambda: over.sent == sum(over.statuses.values()), "all of a stretch is answered")  # noqa: B023 - over within its turn
             server.version = str(version)
         wanted = len(server.asked) + 20
-        until(lambda: len(server.asked) >= wanted, "requests come")  # noqa: B023
+        until(lambda: len(server.asked) >= wanted, "requests come")  # noqa: B023 - over within its turn
     stream.end()
     running.join()
     for stretch in stream.stretches:

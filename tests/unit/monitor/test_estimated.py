@@ -163,7 +163,7 @@ def test_nothing_is_no_performance() -> None:
 )
 def test_counts_that_make_no_sense_are_refused(rows: object, positives: object, message: str) -> None:
     with pytest.raises(BadInputError, match=message):
-        scored(rows, positives)  # type: ignore[arg-type]
+        scored(rows, positives)  # type: ignore[arg-type]  # wrong, or not to be told, on purpose
 
 
 def test_what_needs_labels_says_so() -> None:

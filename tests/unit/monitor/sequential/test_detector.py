@@ -212,8 +212,8 @@ def test_states_are_values() -> None:
         (Tick(5, {"amount": [5]}), r"counts of `amount`: expected 12 cells, got shape \(1,\)"),
         (Tick(5, {"amount": [6] + [0] * 11}), "counts of `amount`: expected at most the tick's 5 rows, got 6"),
         (Tick(5, {"amount": [-1] + [0] * 11}), "counts of `amount`: expected whole numbers from 0, got -1"),
-        (Tick(5, {"amount": [0.5] + [0] * 11}), "counts of `amount`: expected whole numbers from 0, got 0.5"),  # type: ignore[dict-item]
-        (Tick(5, {"amount": ["a"] * 12}), "counts of `amount`: expected whole numbers from 0"),  # type: ignore[list-item]
+        (Tick(5, {"amount": [0.5] + [0] * 11}), "counts of `amount`: expected whole numbers from 0, got 0.5"),  # type: ignore[dict-item]  # wrong, or not to be told, on purpose
+        (Tick(5, {"amount": ["a"] * 12}), "counts of `amount`: expected whole numbers from 0"),  # type: ignore[list-item]  # wrong, or not to be told, on purpose
         (Tick(5, {}, 1), "season: expected 0 to 0, got 1"),
     ],
 )
@@ -251,4 +251,4 @@ def test_streams_that_do_not_go_together_are_refused(streams: list[Stream], mess
 )
 def test_promises_that_make_no_sense_are_refused(terms: dict[str, float], message: str) -> None:
     with pytest.raises(BadInputError, match=message):
-        Promise(**terms)  # type: ignore[arg-type]
+        Promise(**terms)  # type: ignore[arg-type]  # wrong, or not to be told, on purpose

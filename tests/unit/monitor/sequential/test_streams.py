@@ -75,7 +75,7 @@ def test_a_feature_without_a_profile_is_refused() -> None:
 def test_streams_that_make_no_sense_are_refused(change: dict[str, object], message: str) -> None:
     fields: dict[str, object] = {"name": "x", "cells": ("a", "b"), "reference": np.array([[1, 2]])}
     with pytest.raises(BadInputError, match=message):
-        Stream(**(fields | change))  # type: ignore[arg-type]
+        Stream(**(fields | change))  # type: ignore[arg-type]  # wrong, or not to be told, on purpose
 
 
 def test_a_reference_that_is_no_count_is_refused() -> None:
